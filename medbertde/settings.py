@@ -1,0 +1,97 @@
+"""Settings of the app, read once from `MEDBERTDE_*` environment variables.
+
+Core: no third-party library. The README's settings table lists exactly these (a test compares).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from medbertde.types import UserError
+
+ROOT = Path(__file__).parent.parent
+PREFIX = "MEDBERTDE_"
+
+
+def _default_var() -> Path:
+    """The folder for what the app writes: the Space's persistent disk where there is one, else `var/` in the repo."""
+    return Path("/data") if os.environ.get("SPACE_ID") and os.access("/data", os.W_OK) else ROOT / "var"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One value per setting; `database_url` is derived from `var` when it is not given."""
+
+    host: str = field(default="127.0.0.1", metadata={"help": "address the server listens on"})
+    port: int = field(default=7860, metadata={"help": "port of the server"})
+    var: Path = field(default_factory=_default_var, metadata={"help": "folder for database, runs and models"})
+    database_url: str = field(default="", metadata={"help": "database; default: a SQLite file in the var folder"})
+    language: str = field(default="de", metadata={"help": "language of the page at first: de or en"})
+    device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps"})
+    threads: int = field(default=0, metadata={"help": "CPU threads of the model; 0: all cores"})
+    max_chars: int = field(default=20_000, metadata={"help": "longest report in characters"})
+    max_upload_mb: int = field(default=50, metadata={"help": "largest upload in MB"})
+    max_import_rows: int = field(default=200_000, metadata={"help": "most reports in one import"})
+    lease_minutes: int = field(default=15, metadata={"help": "how long a report stays with one annotator"})
+    annotator: str = field(default="lokal", metadata={"help": "name of the one local user"})
+
+    def __post_init__(self) -> None:
+        """Derive the database address and refuse values that cannot work."""
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite:///{self.var.resolve() / 'medbertde.sqlite'}")
+        _require("language", self.language, self.language in ("de", "en"), "de, en")
+        _require("device", self.device, self.device in ("auto", "cpu", "cuda", "mps"), "auto, cpu, cuda, mps")
+        _require("port", self.port, 0 <= self.port <= 65_535, "0 … 65535")
+        for name in ("max_chars", "max_upload_mb", "max_import_rows", "lease_minutes"):
+            _require(name, getattr(self, name), getattr(self, name) > 0, "> 0")
+
+    @property
+    def runs(self) -> Path:
+        """The folder of the training runs."""
+        return self.var / "runs"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings from `environ`; `UserError` names the variable, what was expected and what was found.
+
+    A plain `PORT` is honoured too when `MEDBERTDE_PORT` is not set, as hosting platforms set it.
+    """
+    known = {PREFIX + item.name.upper(): item for item in fields(Settings)}
+    unknown = [name for name in environ if name.startswith(PREFIX) and name not in known]
+    if unknown:
+        raise UserError(
+            f"Unbekannte Einstellung {', '.join(unknown)}. Bekannt sind: {', '.join(known)}.",
+            f"Unknown setting {', '.join(unknown)}. Known are: {', '.join(known)}.",
+        )
+    values: dict[str, object] = {}
+    if environ.get("PORT"):
+        values["port"] = _convert("PORT", environ["PORT"], "int")
+    for name, item in known.items():
+        if environ.get(name):
+            values[item.name] = _convert(name, environ[name], str(item.type))
+    return Settings(**values)  # type: ignore[arg-type]  # names and types come from the dataclass itself
+
+
+def _convert(name: str, value: str, kind: str) -> object:
+    if kind == "Path":
+        return Path(value).expanduser()
+    if kind != "int":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise UserError(
+            f"Die Einstellung {name} muss eine ganze Zahl sein, gefunden: „{value}“.",
+            f"The setting {name} must be a whole number, found: “{value}”.",
+        ) from None
+
+
+def _require(name: str, value: object, ok: bool, allowed: str) -> None:
+    if not ok:
+        raise UserError(
+            f"Die Einstellung {PREFIX}{name.upper()} ist „{value}“, erlaubt: {allowed}.",
+            f"The setting {PREFIX}{name.upper()} is “{value}”, allowed: {allowed}.",
+        )

@@ -1,0 +1,167 @@
+"""German report text: cleaning at the edge, sentence and word spans, and what a warning needs to know.
+
+Core: pure functions over strings. Offsets are Unicode code points of the NFC text that `clean` returns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from medbertde.types import InvalidText, Notice
+
+MAX_CHARS = 20_000
+MASK = "[MASK]"
+
+_WORD = re.compile(r"\w+(?:[-./'’]\w+)*|[^\w\s]")
+_INVISIBLE = re.compile("[\x01-\x08\x0b\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_LINE_END = re.compile("\r\n|[\r\x0c\x85\u2028\u2029]")
+_SENTENCE_END = re.compile(r"[.!?:]+[\"“”)]*(?=\s+\S)|\n+")
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(/])(?:[A-Za-zÄÖÜäöü]|bds|ca|bzw|ggf|evtl|vgl|re|li|inkl|exkl|max|min|mind|ehem|sog|usw|etc|Nr|Abb|Tab|St|"
+    r"Str|Dr|Prof|Hr|Fr|med|chron|akut|rechtss|linkss|beids|Pat|Lj|LWK|BWK|HWK|Seg|cran|kran|kaud|caud|lat|dors|ventr|"
+    r"path|unauff|fragl|Lungenf|gering|Vd|Ausschl|wg|insb|insbes|entspr|Z\.\s?n|V\.\s?a|[aoidzu]\.\s?[A-Za-zÄÖÜäöü])\.$"
+)
+_GERMAN = frozenset(
+    "der die das und nicht kein keine keinen mit bei im in von des dem den ist sind nach ohne zum zur auf ein eine einer "
+    "eines rechts links beidseits unauffällig regelrecht nachweis befund lage herz lunge erguss verdacht für sich als zu "
+    "am aus auch noch wird zeigt zustand vor".split()
+)
+_ENGLISH = frozenset(
+    "the and of is are no not with without in there right left lung lungs heart normal evidence from for this that was "
+    "were has have chest findings impression effusion to on by at be an unremarkable seen size within clear".split()
+)
+
+
+def clean(text: str, max_chars: int = MAX_CHARS) -> str:
+    r"""The text as it is read and stored: NFC, ``\n`` line ends, no invisible control characters, outer space cut.
+
+    Raises `InvalidText` for empty and over-long texts and for NUL or broken characters (lone surrogates), which point
+    to a damaged or binary source.
+
+    >>> clean("  Lungeno\u0308dem.\r\nKein Pneu.\u200b ")
+    'Lungenödem.\nKein Pneu.'
+    """
+    if len(text) > 4 * max_chars:
+        raise _too_long(len(text), max_chars)
+    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise InvalidText(
+            "Der Text enthält unlesbare Zeichen (Nullbyte oder beschädigte Zeichen). Bitte aus der Quelle neu kopieren "
+            "oder als UTF-8 speichern.",
+            "The text contains unreadable characters (a null byte or broken characters). Please copy it again from its "
+            "source or save it as UTF-8.",
+        )
+    text = _INVISIBLE.sub("", _LINE_END.sub("\n", text))
+    text = unicodedata.normalize("NFC", text).strip()
+    if not text:
+        raise InvalidText(
+            "Der Text ist leer. Bitte einen Befundtext eingeben.", "The text is empty. Please enter a report."
+        )
+    if len(text) > max_chars:
+        raise _too_long(len(text), max_chars)
+    return text
+
+
+def _too_long(found: int, allowed: int) -> InvalidText:
+    found_de, allowed_de = (f"{number:,}".replace(",", ".") for number in (found, allowed))
+    return InvalidText(
+        f"Der Text hat {found_de} Zeichen, erlaubt sind {allowed_de}. Bitte den Text kürzen oder aufteilen.",
+        f"The text has {found:,} characters, {allowed:,} are allowed. Please shorten or split it.",
+    )
+
+
+def decode(data: bytes, name: str = "") -> str:
+    """The text of an uploaded file, which must be UTF-8 (a byte-order mark is fine) and not binary."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f" {name}" if name else ""
+        raise InvalidText(
+            f"Die Datei{where} ist nicht in UTF-8 gespeichert (Byte {error.start + 1} ist nicht lesbar). Bitte im "
+            "Editor „Speichern unter“ mit der Kodierung UTF-8 wählen.",
+            f"The file{where} is not saved as UTF-8 (byte {error.start + 1} cannot be read). Please save it again with "
+            "the encoding UTF-8.",
+        ) from error
+
+
+def content_hash(text: str) -> str:
+    """SHA-256 of the text with white space collapsed: equal for copies that differ only in layout.
+
+    >>> content_hash("Kein Pneu.") == content_hash(" Kein  Pneu.\\n")
+    True
+    """
+    return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()
+
+
+def words(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of the words and single punctuation marks.
+
+    >>> [text[a:b] for text in ["V. a. Infiltrat, <5 mm."] for a, b in words(text)]
+    ['V', '.', 'a', '.', 'Infiltrat', ',', '<', '5', 'mm', '.']
+    """
+    for match in _WORD.finditer(text):
+        yield match.span()
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Spans of the sentences; line breaks end one, German abbreviations and ordinals do not.
+
+    >>> text = "Z. n. ZVK-Anlage re. Kein Pneu. V. a. Infiltrat bds. basal."
+    >>> [text[a:b] for a, b in sentences(text)]
+    ['Z. n. ZVK-Anlage re. Kein Pneu.', 'V. a. Infiltrat bds. basal.']
+    """
+    spans, start = [], 0
+    for match in _SENTENCE_END.finditer(text):
+        if not match.group().startswith("\n") and _continues(text, start, match.end()):
+            continue
+        spans.append((start, match.end()))
+        start = match.end()
+    spans.append((start, len(text)))
+    return [span for span in (_trim(text, *span) for span in spans) if span[0] < span[1]]
+
+
+def _continues(text: str, start: int, end: int) -> bool:
+    """Whether the stop before `end` belongs to an abbreviation, a number or a lower-case continuation."""
+    following = text[end:].lstrip()[:1]
+    if text[end - 1] == ":":
+        return True
+    if following.islower() or following in ",;)":
+        return True
+    head = text[start:end]
+    return bool(_ABBREVIATION.search(head)) or bool(re.search(r"(?:^|\s)\d{1,2}\.$", head) and following.isdigit())
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    piece = text[start:end]
+    return start + len(piece) - len(piece.lstrip()), end - (len(piece) - len(piece.rstrip()))
+
+
+def notices(text: str) -> tuple[Notice, ...]:
+    """Remarks about a text that a model may read badly: not German, or hardly any words.
+
+    >>> [notice.code for notice in notices("No evidence of pneumothorax. The heart is normal in size.")]
+    ['not_german']
+    """
+    tokens = re.findall(r"[^\W\d_]+", text.lower())
+    found = []
+    german, english = (sum(token in known for token in tokens) for known in (_GERMAN, _ENGLISH))
+    umlauts = sum(any(char in "äöüß" for char in token) for token in tokens)
+    if english >= 3 and english > german + umlauts:
+        found.append(
+            Notice(
+                "not_german",
+                "Der Text scheint nicht auf Deutsch zu sein. Die Modelle lesen nur deutsche Befunde.",
+                "The text does not seem to be German. The models read German reports only.",
+            )
+        )
+    if len(tokens) < 2:
+        found.append(
+            Notice(
+                "very_short",
+                "Der Text ist sehr kurz. Die Einschätzung ist dann wenig verlässlich.",
+                "The text is very short. The scores are not very reliable then.",
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,183 @@
+"""More training text from labelled reports: single sentences, recombined reports and short cue sentences.
+
+Input are records with evidence spans (`data/reports`). Nothing here touches validation or test reports: callers pass
+the training part only, so no sentence crosses a split.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from medbertde.text import sentences
+from medbertde.types import ReportRecord, State
+
+LEXICON = Path(__file__).parent.parent / "data" / "lexicon.yaml"
+STRENGTH = {State.PRESENT: 3, State.UNCERTAIN: 2, State.ABSENT: 1}
+
+_ARTICLES = {"m": ("kein", "ein"), "n": ("kein", "ein"), "f": ("keine", "eine"), "pl": ("keine", "")}
+
+Labels = Mapping[str, State]
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """How the findings of a schema are named, and the short statements they are put into (`data/lexicon.yaml`)."""
+
+    findings: Mapping[str, Mapping[str, Sequence[str]]]
+    templates: Mapping[str, Sequence[str]]
+
+
+def load_lexicon(schema_id: str, path: Path = LEXICON) -> Lexicon | None:
+    """The lexicon of a schema, None for a schema that the file does not have."""
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return Lexicon(raw[schema_id], raw["templates"]) if schema_id in raw else None
+
+
+def single_sentences(record: ReportRecord) -> list[ReportRecord]:
+    """Each sentence with evidence as a report of its own.
+
+    A sentence whose evidence was marked within a longer span keeps only the labels of spans that lie inside it.
+    """
+    found = []
+    for start, end in sentences(record.text):
+        spans = [span for span in record.rationales if start <= span.start and span.end <= end + 1]
+        if spans and len({span.label for span in spans}) == len(spans):
+            states = {span.label: _state_of(record, span.label) for span in spans}
+            labels = {label: state for label, state in states.items() if state}
+            found.append(replace(record, text=record.text[start:end], labels=labels, rationales=()))
+    return found
+
+
+def _state_of(record: ReportRecord, label: str) -> State | None:
+    """The state of a label whose every span agrees with the report; None where a report says more than one thing."""
+    mentions = sum(span.label == label for span in record.rationales)
+    return record.labels.get(label) if mentions == 1 or record.labels.get(label) is State.ABSENT else None
+
+
+def merge(labels: Sequence[Labels]) -> dict[str, State]:
+    """The labels of a text made of parts: the strongest state of each finding.
+
+    >>> merge([{"Erguss": State.ABSENT}, {"Erguss": State.PRESENT}])["Erguss"].value
+    'present'
+    """
+    merged: dict[str, State] = {}
+    for part in labels:
+        for label, state in part.items():
+            merged[label] = max(merged.get(label, state), state, key=STRENGTH.__getitem__)
+    return merged
+
+
+def recombine(pool: Sequence[ReportRecord], rng: random.Random) -> ReportRecord:
+    """A report of 2 to 9 sentences drawn from `pool` (see `single_sentences`), joined by space, line break or bullet."""
+    parts = rng.sample(pool, k=min(len(pool), rng.randint(2, 9)))
+    separator = rng.choice((" ", " ", "\n", "\n- ", " - "))
+    return ReportRecord(separator.join(part.text for part in parts), labels=merge([part.labels for part in parts]))
+
+
+def cue_sentence(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
+    """A short statement of one state about one finding, or a negation or question shared by several."""
+    draw = rng.random()
+    if draw < 0.15:
+        return _shared_negation(lexicon, rng)
+    if draw < 0.22:
+        return _question(lexicon, rng)
+    label = rng.choice(list(lexicon.findings))
+    forms = lexicon.findings[label]
+    state = rng.choice((State.PRESENT, State.PRESENT, State.ABSENT, State.ABSENT, State.UNCERTAIN))
+    if not _nouns(forms) or (forms.get(state.value) and rng.random() < 0.3):
+        return _clause(label, forms, rng)
+    gender, noun = rng.choice(_nouns(forms))
+    return ReportRecord(_finish(_fill(lexicon, state.value, gender, noun, rng), rng), labels={label: state})
+
+
+def _nouns(forms: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    return [(gender, noun) for gender in _ARTICLES for noun in forms.get(gender, ())]
+
+
+def _clause(label: str, forms: Mapping[str, Sequence[str]], rng: random.Random) -> ReportRecord:
+    """A whole clause of the lexicon ("Randwinkel frei")."""
+    state = rng.choice([state for state in State if forms.get(state.value)])
+    return ReportRecord(_finish(rng.choice(forms[state.value]), rng), labels={label: state})
+
+
+def _fill(lexicon: Lexicon, kind: str, gender: str, noun: str, rng: random.Random) -> str:
+    negative, indefinite = _ARTICLES[gender]
+    template = rng.choice(lexicon.templates[kind])
+    side = rng.choice(lexicon.templates["sides"])
+    return template.format(n=noun, k=f"{negative} {noun}", e=f"{indefinite} {noun}".strip(), s=side)
+
+
+def _several(lexicon: Lexicon, rng: random.Random, most: int) -> dict[str, tuple[str, str]]:
+    """One noun with its gender for each of 2 to `most` findings."""
+    named = [label for label in lexicon.findings if _nouns(lexicon.findings[label])]
+    chosen = rng.sample(named, k=min(len(named), rng.randint(2, most)))
+    return {label: rng.choice(_nouns(lexicon.findings[label])) for label in chosen}
+
+
+def _shared_negation(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
+    """One negation over a list ("Keine Infiltrate, Ergüsse oder Stauungszeichen")."""
+    nouns = _several(lexicon, rng, 4)
+    names = [noun for _, noun in nouns.values()]
+    listed = f"{', '.join(names[:-1])} {rng.choice(('oder', 'und', 'bzw.', 'noch'))} {names[-1]}"
+    gender = next(iter(nouns.values()))[0]
+    text = _fill(lexicon, "shared_negation", gender, listed, rng)
+    return ReportRecord(_finish(text, rng), labels=dict.fromkeys(nouns, State.ABSENT))
+
+
+def _question(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
+    """A clinical question: names findings, says nothing about them."""
+    names = [noun for _, noun in _several(lexicon, rng, 3).values()]
+    text = _fill(lexicon, "question", "pl", rng.choice(("? ", ", ", " oder ")).join(names), rng)
+    return ReportRecord(_finish(rng.choice(("", "Fragestellung: ", "Frage: ")) + text, rng), labels={})
+
+
+def _finish(text: str, rng: random.Random) -> str:
+    text = " ".join(text.split())
+    if rng.random() < 0.9:
+        text = text[:1].upper() + text[1:]
+    return text if text.endswith("?") or rng.random() < 0.1 else f"{text}."
+
+
+def vary(text: str, rng: random.Random) -> str:
+    """The same statement as another writer types it: Swiss ss, spelled-out umlauts, lost or doubled punctuation, case.
+
+    >>> vary("Geringe Ergussausziehung, größenkonstant.", random.Random(3)).lower()[:7]
+    'geringe'
+    """
+    draw = rng.random()
+    if draw < 0.12:
+        return text.replace("ß", "ss")
+    if draw < 0.17:
+        for umlaut, spelled in (
+            ("ä", "ae"),
+            ("ö", "oe"),
+            ("ü", "ue"),
+            ("Ä", "Ae"),
+            ("Ö", "Oe"),
+            ("Ü", "Ue"),
+            ("ß", "ss"),
+        ):
+            text = text.replace(umlaut, spelled)
+        return text
+    if draw < 0.22:
+        return text.upper() if rng.random() < 0.2 else text.lower()
+    if draw < 0.30:
+        return text.replace("\n", " ")
+    if draw < 0.36:
+        return _typo(text, rng)
+    return text
+
+
+def _typo(text: str, rng: random.Random) -> str:
+    """Up to one swapped, doubled or lost letter per 60 characters."""
+    letters = list(text)
+    for _ in range(1 + len(letters) // 60):
+        place = rng.randrange(max(1, len(letters) - 1))
+        if letters[place].isalpha():
+            letters[place] = rng.choice(("", letters[place] * 2))
+    return "".join(letters)

@@ -1,0 +1,196 @@
+"""Pretrain a BERT with masked language modelling.
+
+    python -m train.pretrain --tokenizer build/tokenizer --out build/mini data/reports/*.jsonl
+
+15 % of the tokens are chosen; 80 % of those become [MASK], 10 % a random token, 10 % stay, and the loss is taken on all
+of them (Devlin et al. 2019, doi:10.18653/v1/N19-1423). The head runs on the chosen positions only. Documents are cut
+into windows of `--max-tokens` without losing tokens and never joined. One document in fifty is held out, chosen by its
+hash; the weights with the lowest held-out loss are kept. `accelerate launch -m train.pretrain` runs it on GPUs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor
+from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedTokenizerBase
+
+from medbertde.report_file import read_records
+from medbertde.schema import schema_ids
+from medbertde.text import content_hash
+from train.augment import cue_sentence, load_lexicon
+
+IGNORED = -100
+
+
+def windows(pieces: Sequence[int], first: int, last: int, max_tokens: int) -> list[list[int]]:
+    """The pieces of one document in windows of at most `max_tokens`, each with its special tokens; none is lost.
+
+    >>> windows([10, 11, 12], first=2, last=3, max_tokens=4)
+    [[2, 10, 11, 3], [2, 12, 3]]
+    """
+    room = max_tokens - 2
+    return [[first, *pieces[start : start + room], last] for start in range(0, len(pieces), room)]
+
+
+def batches(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> list[list[int]]:
+    """Indices grouped by similar length so that rows × longest ≤ `batch_tokens`, in random order."""
+    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], rng.random()))
+    grouped: list[list[int]] = []
+    for index in order:
+        if grouped and (len(grouped[-1]) + 1) * lengths[index] <= batch_tokens:
+            grouped[-1].append(index)
+        else:
+            grouped.append([index])
+    rng.shuffle(grouped)
+    return grouped
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    """Rows as one `(rows, longest)` tensor, filled up with `value`."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+
+
+def mask_tokens(
+    ids: Tensor, tokenizer: PreTrainedTokenizerBase, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Masked input ids and targets, both `(rows, tokens)`; targets are `IGNORED` where no token was chosen."""
+    special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
+    chosen = (torch.rand(ids.shape, generator=generator) < share) & ~special
+    action = torch.rand(ids.shape, generator=generator)
+    masked = torch.where(chosen & (action < 0.8), torch.full_like(ids, tokenizer.mask_token_id), ids)
+    drawn = torch.randint(len(tokenizer), ids.shape, generator=generator)
+    masked = torch.where(chosen & (action >= 0.9), drawn, masked)
+    return masked, torch.where(chosen, ids, torch.full_like(ids, IGNORED))
+
+
+def masked_loss(model: BertForMaskedLM, ids: Tensor, attention: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy over the chosen positions; the head sees only those."""
+    hidden = model.bert(input_ids=ids, attention_mask=attention).last_hidden_state  # (rows, tokens, hidden)
+    chosen = targets != IGNORED
+    logits = model.cls(hidden[chosen])  # (chosen, vocabulary)
+    return torch.nn.functional.cross_entropy(logits.float(), targets[chosen])
+
+
+def learning_rate(step: int, total: int, warmup: int, peak: float) -> float:
+    """Linear warm-up to `peak`, then cosine decay that reaches zero at the last step of `total`."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def read_texts(files: Sequence[Path], cues: int, seed: int) -> tuple[list[str], list[str]]:
+    """Training and held-out texts; `cues` short statements from the lexicon join the training part."""
+    texts = [record.text for path in files for record in read_records(path)]
+    held_out = [text for text in texts if int(content_hash(text)[:8], 16) % 50 == 0]
+    train = [text for text in texts if int(content_hash(text)[:8], 16) % 50]
+    rng = random.Random(seed)
+    lexicons = [lexicon for schema_id in schema_ids() if (lexicon := load_lexicon(schema_id))]
+    return train + [cue_sentence(rng.choice(lexicons), rng).text for _ in range(cues)], held_out
+
+
+def epoch_batches(
+    rows: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase, batch_tokens: int, share: float, seed: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Masked ids, attention mask and targets of one pass; equal for equal seeds."""
+    rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+    for chosen in batches([len(row) for row in rows], batch_tokens, rng):
+        ids = pad([rows[index] for index in chosen], tokenizer.pad_token_id)
+        masked, targets = mask_tokens(ids, tokenizer, share, generator)
+        if (targets != IGNORED).any():
+            yield masked, (ids != tokenizer.pad_token_id).long(), targets
+
+
+@torch.no_grad()
+def held_out_loss(model: BertForMaskedLM, rows: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> float:
+    """Mean loss per chosen token on the held-out rows, always with the same masks."""
+    model.eval()
+    total = count = 0.0
+    for batch in epoch_batches(rows, tokenizer, 4096, 0.15, seed=0):
+        ids, attention, targets = (tensor.to(model.device) for tensor in batch)
+        chosen = int((targets != IGNORED).sum())
+        total += float(masked_loss(model, ids, attention, targets)) * chosen
+        count += chosen
+    model.train()
+    return total / max(1.0, count)
+
+
+def train(args: argparse.Namespace) -> float:
+    """Run the job; returns the lowest held-out loss (nats per chosen token)."""
+    accelerator = Accelerator(mixed_precision=args.precision, cpu=args.cpu)
+    set_seed(args.seed)
+    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
+    first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
+    rows, held_out = (
+        [row for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] if ids for row in windows(ids, first, last, args.max_tokens)]
+        for texts in read_texts(args.files, args.cues, args.seed)
+    )
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=args.hidden, num_hidden_layers=args.layers, num_attention_heads=args.heads,
+        intermediate_size=4 * args.hidden, max_position_embeddings=512, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    model = BertForMaskedLM(config)
+    decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    plain = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}])
+    model, optimizer = accelerator.prepare(model, optimizer)
+    total = args.epochs * len(batches([len(row) for row in rows], args.batch_tokens, random.Random(0)))
+    step, best, started, tokens = 0, math.inf, time.monotonic(), 0
+    for epoch in range(args.epochs):
+        losses = []
+        for batch in epoch_batches(rows, tokenizer, args.batch_tokens, args.share, seed=args.seed + epoch):
+            ids, attention, targets = (tensor.to(accelerator.device) for tensor in batch)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, total, args.warmup, args.rate)
+            with accelerator.autocast():
+                loss = masked_loss(accelerator.unwrap_model(model), ids, attention, targets)
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            step, tokens = step + 1, tokens + int(attention.sum())
+            losses.append(float(loss))
+        held = held_out_loss(accelerator.unwrap_model(model), held_out, tokenizer)
+        speed = tokens / (time.monotonic() - started)
+        print(f"epoch {epoch + 1}/{args.epochs} loss {sum(losses) / len(losses):.3f} held-out {held:.3f} {speed:,.0f} tokens/s", flush=True)
+        if held < best and accelerator.is_main_process:
+            best = held
+            accelerator.unwrap_model(model).save_pretrained(args.out)
+            tokenizer.save_pretrained(args.out)
+    return best
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", type=Path, help="report files (.jsonl, .csv)")
+    parser.add_argument("--tokenizer", required=True, help="tokenizer folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the model")
+    parser.add_argument("--layers", type=int, default=4, help="transformer layers")
+    parser.add_argument("--hidden", type=int, default=256, help="hidden size; the feed-forward size is four times it")
+    parser.add_argument("--heads", type=int, default=4, help="attention heads")
+    parser.add_argument("--max-tokens", type=int, default=256, help="longest window in tokens")
+    parser.add_argument("--epochs", type=int, default=60, help="passes over the text")
+    parser.add_argument("--batch-tokens", type=int, default=4096, help="tokens per step, padding included")
+    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--warmup", type=int, default=200, help="warm-up steps")
+    parser.add_argument("--share", type=float, default=0.15, help="share of tokens chosen for the loss")
+    parser.add_argument("--cues", type=int, default=4000, help="short lexicon statements added to the text")
+    parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
+    parser.add_argument("--seed", type=int, default=42, help="seed of masks, order and weights")
+    parser.add_argument("--cpu", action="store_true", help="use the CPU even where there is a GPU")
+    args = parser.parse_args()
+    print(f"lowest held-out loss {train(args):.3f}")
+
+
+if __name__ == "__main__":
+    main()
