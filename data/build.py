@@ -1,8 +1,8 @@
 """Turn the annotated report sources into report files: `python -m data.build`.
 
 Reads `data/reports/source/*.txt` (format: `data/reports/README.md`), checks every mark against the schemas and writes
-`data/reports/<name>.jsonl`: `chest_xray`, `chest_ct` and `clinical_text` for training, `test_chest_xray` and
-`test_chest_ct` from the sources named `test_*`. With `--check FILE` it only checks one source and prints its counts.
+`data/reports/<name>.jsonl`: `chest_xray`, `chest_ct` and `clinical_text` for training, `test_…` for measuring and
+`queue_…` for trying the annotation tab, each from the sources named so. With `--check FILE` it only checks one source and prints its counts.
 """
 
 from __future__ import annotations
@@ -129,8 +129,13 @@ def build(folder: Path = FOLDER) -> dict[str, list[ReportRecord]]:
                 raise InvalidFile(message, message)
             seen[digest] = report.id
             name = SCHEMA_OF[report.modality or ""] or "clinical_text"
-            files[("test_" if path.stem.startswith("test_") else "") + name].append(report)
+            files[_prefix(path) + name].append(report)
     return dict(files)
+
+
+def _prefix(path: Path) -> str:
+    """What a source is for: "test_", "queue_" or nothing (training)."""
+    return next((prefix for prefix in ("test_", "queue_") if path.stem.startswith(prefix)), "")
 
 
 def main() -> None:

@@ -24,6 +24,11 @@ _ABBREVIATION = re.compile(
     r"Str|Dr|Prof|Hr|Fr|med|chron|akut|rechtss|linkss|beids|Pat|Lj|LWK|BWK|HWK|Seg|cran|kran|kaud|caud|lat|dors|ventr|"
     r"path|unauff|fragl|Lungenf|gering|Vd|Ausschl|wg|insb|insbes|entspr|Z\.\s?n|V\.\s?a|[aoidzu]\.\s?[A-Za-zÄÖÜäöü])\.$"
 )
+_NUMBER = re.compile(r"(?:^|\W)\d{1,2}\.$")
+_COUNTED = re.compile(
+    r"\s*(?:\d|und\b|bis\b|Rippe|ICR|BWK|LWK|HWK|Interkostal|Lebens|Tag|Woche|Monat|Januar|Februar|März|April|"
+    r"Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jänner|postoperativ)"
+)
 _GERMAN = frozenset(
     "der die das und nicht kein keine keinen mit bei im in von des dem den ist sind nach ohne zum zur auf ein eine einer "
     "eines rechts links beidseits unauffällig regelrecht nachweis befund lage herz lunge erguss verdacht für sich als zu "
@@ -106,7 +111,7 @@ def words(text: str) -> Iterator[tuple[int, int]]:
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
-    """Spans of the sentences; line breaks end one, German abbreviations and ordinals do not.
+    """Spans of the sentences; line breaks end one, German abbreviations and ordinals ("8. Rippe") do not.
 
     >>> text = "Z. n. ZVK-Anlage re. Kein Pneu. V. a. Infiltrat bds. basal."
     >>> [text[a:b] for a, b in sentences(text)]
@@ -130,7 +135,7 @@ def _continues(text: str, start: int, end: int) -> bool:
     if following.islower() or following in ",;)":
         return True
     head = text[start:end]
-    return bool(_ABBREVIATION.search(head)) or bool(re.search(r"(?:^|\s)\d{1,2}\.$", head) and following.isdigit())
+    return bool(_ABBREVIATION.search(head) or (_NUMBER.search(head) and _COUNTED.match(text[end:])))
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

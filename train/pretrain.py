@@ -27,6 +27,7 @@ from medbertde.report_file import read_records
 from medbertde.schema import schema_ids
 from medbertde.text import content_hash
 from train.augment import cue_sentence, load_lexicon
+from train.dataset import buckets, pad
 
 IGNORED = -100
 
@@ -39,25 +40,6 @@ def windows(pieces: Sequence[int], first: int, last: int, max_tokens: int) -> li
     """
     room = max_tokens - 2
     return [[first, *pieces[start : start + room], last] for start in range(0, len(pieces), room)]
-
-
-def batches(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> list[list[int]]:
-    """Indices grouped by similar length so that rows × longest ≤ `batch_tokens`, in random order."""
-    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], rng.random()))
-    grouped: list[list[int]] = []
-    for index in order:
-        if grouped and (len(grouped[-1]) + 1) * lengths[index] <= batch_tokens:
-            grouped[-1].append(index)
-        else:
-            grouped.append([index])
-    rng.shuffle(grouped)
-    return grouped
-
-
-def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """Rows as one `(rows, longest)` tensor, filled up with `value`."""
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
 
 
 def mask_tokens(
@@ -103,7 +85,7 @@ def epoch_batches(
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Masked ids, attention mask and targets of one pass; equal for equal seeds."""
     rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
-    for chosen in batches([len(row) for row in rows], batch_tokens, rng):
+    for chosen in buckets([len(row) for row in rows], batch_tokens, rng):
         ids = pad([rows[index] for index in chosen], tokenizer.pad_token_id)
         masked, targets = mask_tokens(ids, tokenizer, share, generator)
         if (targets != IGNORED).any():
@@ -118,7 +100,7 @@ def held_out_loss(model: BertForMaskedLM, rows: Sequence[Sequence[int]], tokeniz
     for batch in epoch_batches(rows, tokenizer, 4096, 0.15, seed=0):
         ids, attention, targets = (tensor.to(model.device) for tensor in batch)
         chosen = int((targets != IGNORED).sum())
-        total += float(masked_loss(model, ids, attention, targets)) * chosen
+        total += masked_loss(model, ids, attention, targets).item() * chosen
         count += chosen
     model.train()
     return total / max(1.0, count)
@@ -131,7 +113,12 @@ def train(args: argparse.Namespace) -> float:
     tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
     first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
     rows, held_out = (
-        [row for ids in tokenizer(texts, add_special_tokens=False)["input_ids"] if ids for row in windows(ids, first, last, args.max_tokens)]
+        [
+            row
+            for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]
+            if ids
+            for row in windows(ids, first, last, args.max_tokens)
+        ]
         for texts in read_texts(args.files, args.cues, args.seed)
     )
     config = BertConfig(
@@ -141,9 +128,9 @@ def train(args: argparse.Namespace) -> float:
     model = BertForMaskedLM(config)
     decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     plain = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}])
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], fused=True)
     model, optimizer = accelerator.prepare(model, optimizer)
-    total = args.epochs * len(batches([len(row) for row in rows], args.batch_tokens, random.Random(0)))
+    total = args.epochs * len(buckets([len(row) for row in rows], args.batch_tokens, random.Random(0)))
     step, best, started, tokens = 0, math.inf, time.monotonic(), 0
     for epoch in range(args.epochs):
         losses = []
@@ -158,10 +145,13 @@ def train(args: argparse.Namespace) -> float:
             optimizer.step()
             optimizer.zero_grad()
             step, tokens = step + 1, tokens + int(attention.sum())
-            losses.append(float(loss))
+            losses.append(loss.item())
         held = held_out_loss(accelerator.unwrap_model(model), held_out, tokenizer)
         speed = tokens / (time.monotonic() - started)
-        print(f"epoch {epoch + 1}/{args.epochs} loss {sum(losses) / len(losses):.3f} held-out {held:.3f} {speed:,.0f} tokens/s", flush=True)
+        print(
+            f"epoch {epoch + 1}/{args.epochs} loss {sum(losses) / len(losses):.3f} held-out {held:.3f} {speed:,.0f} tokens/s",
+            flush=True,
+        )
         if held < best and accelerator.is_main_process:
             best = held
             accelerator.unwrap_model(model).save_pretrained(args.out)

@@ -1,0 +1,27 @@
+"""medbertde: German radiology reports read, explained, labelled and learned from. Research use only.
+
+>>> import medbertde
+>>> model = medbertde.load("mini-chest-xray")  # doctest: +SKIP
+>>> model.classify(["Kein Erguss."])[0].scores["Erguss"].absent  # doctest: +SKIP
+0.97
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from medbertde.inference.model import Model
+
+__all__ = ["load"]
+
+
+def load(name: str, device: str = "auto") -> Model:
+    """The model with this catalogue id (``"mini-chest-xray"``), checkpoint folder or Hub id, ready to answer.
+
+    Raises `ModelUnavailable` or `CheckpointRefused` with a sentence that says what to do. torch is imported here, not
+    with the package, so that `import medbertde` stays fast.
+    """
+    from medbertde.inference.model import load as load_model
+
+    return load_model(name, device)

@@ -1,0 +1,113 @@
+"""The models that answer right now, one per slot, and their exchange while the app runs.
+
+Owns one immutable mapping from slot to loaded model. A call takes its model once and keeps it to the end; a swap
+loads, checks and warms the newcomer up before it assigns, so a refused checkpoint leaves the old one answering. Knows
+neither the catalogue nor who may swap.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
+from medbertde.inference.classify import classify
+from medbertde.inference.explain import explain
+from medbertde.inference.fill_mask import fill_mask
+from medbertde.text import MASK, MAX_CHARS
+from medbertde.types import Attribution, Candidate, CheckpointRefused, ModelUnavailable, Prediction, State, Task
+
+FILL_MASK_SLOT = "fill_mask"
+_WARM_UP_TEXT = f"Kein Nachweis eines Pneumothorax, {MASK} Erguss."
+
+
+class Runtime:
+    """Holds the active models. All methods may be called from any thread."""
+
+    def __init__(self, device: str = "auto", threads: int = 0, max_chars: int = MAX_CHARS) -> None:
+        """`device` is auto, cpu, cuda or mps; `threads` limits torch on the CPU (0: leave it to torch)."""
+        self.device = pick_device(device)
+        self.max_chars = max_chars
+        if threads:
+            torch.set_num_threads(threads)
+        self._models: Mapping[str, LoadedModel] = MappingProxyType({})
+        self._swapping = threading.Lock()
+
+    def swap(self, slot: str, folder: Path, *, name: str | None = None) -> LoadedModel:
+        """Let the checkpoint in `folder` answer for `slot` (`FILL_MASK_SLOT` or a schema id) from the next call on.
+
+        Raises `CheckpointRefused` and changes nothing when the folder cannot be served in this slot.
+        """
+        with self._swapping:
+            newcomer = load_checkpoint(folder, self.device, name=name)
+            _require_slot(newcomer, slot)
+            _warm_up(newcomer)
+            self._models = MappingProxyType({**self._models, slot: newcomer})
+        return newcomer
+
+    def versions(self) -> dict[str, str]:
+        """The version that answers in each slot."""
+        return {slot: model.version for slot, model in self._models.items()}
+
+    def model_for(self, schema_id: str) -> LoadedModel:
+        """The classifier of this schema; `ModelUnavailable` when none is active."""
+        return self._model(schema_id)
+
+    def fill_mask_model(self) -> LoadedModel:
+        """The language model; `ModelUnavailable` when none is active."""
+        return self._model(FILL_MASK_SLOT)
+
+    def classify(self, schema_id: str, texts: Sequence[str]) -> list[Prediction]:
+        """The predictions of `texts`, all from one model version."""
+        return classify(self.model_for(schema_id), texts, max_chars=self.max_chars)
+
+    def explain(self, schema_id: str, text: str, label: str, *, target: State = State.PRESENT) -> Attribution:
+        """Which words moved the score of `label`."""
+        return explain(self.model_for(schema_id), text, label, target=target, max_chars=self.max_chars)
+
+    def fill_mask(self, text: str, top_k: int = 10) -> list[Candidate]:
+        """The best fillings of `[MASK]` in `text`."""
+        return fill_mask(self.fill_mask_model(), text, top_k, max_chars=self.max_chars)
+
+    def _model(self, slot: str) -> LoadedModel:
+        model = self._models.get(slot)
+        if model is None:
+            raise ModelUnavailable(
+                f"Für „{slot}“ ist kein Modell aktiv. Bitte ein Modell auswählen oder trainieren.",
+                f"No model is active for “{slot}”. Please choose or train one.",
+            )
+        return model
+
+
+def pick_device(wanted: str = "auto") -> str:
+    """The device to compute on: `wanted`, or for ``auto`` the best one there is; `ModelUnavailable` if absent."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return next(device for device, available in there.items() if available)
+    if not there.get(wanted, False):
+        raise ModelUnavailable(
+            f"Das Rechengerät „{wanted}“ ist auf diesem Rechner nicht verfügbar. Bitte auto oder cpu einstellen.",
+            f"The device “{wanted}” is not available on this machine. Please set auto or cpu.",
+        )
+    return wanted
+
+
+def _require_slot(model: LoadedModel, slot: str) -> None:
+    fits = FILL_MASK_SLOT if model.task is Task.FILL_MASK else model.facts.schema_id
+    if fits != slot:
+        raise CheckpointRefused(
+            f"Das Modell {model.version} ist für „{fits}“ gemacht und kann nicht für „{slot}“ antworten.",
+            f"The model {model.version} is made for “{fits}” and cannot answer for “{slot}”.",
+        )
+
+
+def _warm_up(model: LoadedModel) -> None:
+    """One real answer: the first call pays for memory and kernels, and a model that cannot answer is not served."""
+    if model.task is Task.CLASSIFY:
+        classify(model, [_WARM_UP_TEXT])
+    else:
+        fill_mask(model, _WARM_UP_TEXT, top_k=1)

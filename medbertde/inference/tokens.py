@@ -1,0 +1,116 @@
+"""Report text as word pieces: encoding with offsets, windows over long texts, padded batches.
+
+Owns the one way text becomes model input. Knows nothing of tasks or labels. It works on a private copy of the
+checkpoint's Rust tokenizer, which is safe to call from several threads and reads a literal ``[SEP]`` or ``<mask>`` in
+a report as ordinary characters, never as a control token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Encoding, Tokenizer
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+OVERLAP = 0.25  # share of a window that the next one reads again, so that no statement is only seen cut in two
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The word pieces of one text without control tokens; a piece stands for ``text[start:end]`` of its offset."""
+
+    ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TextEncoder:
+    """Turns text into piece ids and piece ids into model input.
+
+    `prefix` and `suffix` are the control tokens around every window, `room` the pieces that fit between them.
+    """
+
+    backend: Tokenizer
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    room: int
+    pad_id: int
+    unknown_id: int | None
+    mask_id: int | None
+    special_ids: frozenset[int]
+
+    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """The pieces of each text, however long it is."""
+        encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
+        return [Pieces(tuple(encoding.ids), tuple(encoding.offsets)) for encoding in encodings]
+
+    def windows(self, count: int) -> list[tuple[int, int]]:
+        """Ranges of at most `room` pieces that cover `count` pieces, overlapping by a quarter."""
+        return windows(count, self.room)
+
+    def model_ids(self, ids: Sequence[int]) -> list[int]:
+        """Piece ids with the control tokens around them."""
+        return [*self.prefix, *ids, *self.suffix]
+
+    def unknown_share(self, pieces: Pieces) -> float:
+        """The share of pieces the vocabulary does not know, 0…1."""
+        return pieces.ids.count(self.unknown_id) / max(1, len(pieces.ids)) if self.unknown_id is not None else 0.0
+
+
+def text_encoder(tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> TextEncoder:
+    """The encoder of a checkpoint's tokenizer for a model that reads `max_tokens` tokens at once.
+
+    Raises `ValueError` where the tokenizer cannot report offsets or has no padding token.
+    """
+    if not tokenizer.is_fast or tokenizer.pad_token_id is None:
+        raise ValueError("the tokenizer must be a fast one with a padding token")
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = True
+    prefix, suffix = _control_tokens(backend.encode("a"))
+    return TextEncoder(
+        backend=backend,
+        prefix=prefix,
+        suffix=suffix,
+        room=max_tokens - len(prefix) - len(suffix),
+        pad_id=tokenizer.pad_token_id,
+        unknown_id=tokenizer.unk_token_id,
+        mask_id=tokenizer.mask_token_id,
+        special_ids=frozenset(tokenizer.all_special_ids),
+    )
+
+
+def _control_tokens(encoding: Encoding) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ids before and after the text pieces, as the checkpoint's own post-processor sets them."""
+    special = encoding.special_tokens_mask
+    first = special.index(0)
+    last = len(special) - special[::-1].index(0)
+    return tuple(encoding.ids[:first]), tuple(encoding.ids[last:])
+
+
+def windows(count: int, size: int) -> list[tuple[int, int]]:
+    """Ranges ``[start, end)`` of at most `size` that cover `count`, overlapping by a quarter; the last one is full.
+
+    >>> windows(3, 8), windows(10, 8)
+    ([(0, 3)], [(0, 8), (2, 10)])
+    """
+    if count <= size:
+        return [(0, count)]
+    stride = max(1, size - int(size * OVERLAP))
+    starts = [*range(0, count - size, stride), count - size]
+    return [(start, start + size) for start in starts]
+
+
+def pad(sequences: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Token ids and attention mask, both ``[batch, longest]``, padded on the right."""
+    longest = max(len(sequence) for sequence in sequences)
+    ids = torch.full((len(sequences), longest), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(sequences), longest), dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.tensor(sequence, dtype=torch.long)
+        mask[row, : len(sequence)] = 1
+    return ids.to(device), mask.to(device)

@@ -1,0 +1,372 @@
+"""Labels: saving a report's findings, what holds now, the history, and the rows of the exports.
+
+Owns the append-only truth: one submission per save, one event per finding it set. The current values are folded from
+the events instead of being kept in a table of their own: a report has a few events per annotator, found by index, and
+a second copy that can disagree with the history is the one thing an audit must never find.
+
+Knows no schema files (which labels exist is checked before) and no queue order; a save ends the annotator's lease.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, insert, select
+
+from medbertde.store.queue import release
+from medbertde.store.reports import lock_report
+from medbertde.store.session import Session
+from medbertde.store.tables import LabelEventRow, RationaleRow, ReportRow, SubmissionRow, UserRow
+from medbertde.types import Conflict, LabelChange, LabelRevision, Rationale, ReportRecord, Source, State
+
+_CHUNK = 1000  # reports or events per read of an export
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The latest save of a report by one annotator, with the evidence it marked."""
+
+    id: int
+    annotator: str
+    comment: str
+    flagged: bool
+    rationales: tuple[Rationale, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class RecentReport:
+    """A report in an annotator's list of own decisions, with the time of the last save."""
+
+    report_id: int
+    key: str
+    saved_at: datetime
+    flagged: bool
+
+
+def save(
+    session: Session,
+    *,
+    report_id: int,
+    schema_id: str,
+    schema_version: int,
+    user_id: int,
+    changes: Sequence[LabelChange],
+    client_uuid: str,
+    model_version: str | None = None,
+    guideline_version: str | None = None,
+    active_ms: int = 0,
+    comment: str = "",
+    flagged: bool = False,
+    rationales: Sequence[Rationale] = (),
+) -> tuple[LabelRevision, ...]:
+    """Store one save: the report counts as annotated by this user from now on, also with no finding at all.
+
+    Findings that are not among `changes` keep their value; a change that changes nothing and answers no suggestion
+    leaves no event. `rationales` are all the evidence that holds after this save. The same `client_uuid` again writes
+    nothing and returns the first result, so a retry is safe; with another report, schema or user it is a `Conflict`.
+    """
+    lock_report(session, report_id=report_id)
+    earlier = session.scalar(select(SubmissionRow).where(SubmissionRow.client_uuid == client_uuid))
+    if earlier is not None:
+        _require_same(earlier, report_id, schema_id, user_id)
+        return _revisions_of(session, earlier.id)
+    submission = SubmissionRow(
+        client_uuid=client_uuid,
+        report_id=report_id,
+        schema_id=schema_id,
+        schema_version=schema_version,
+        user_id=user_id,
+        model_version=model_version,
+        guideline_version=guideline_version,
+        active_ms=active_ms,
+        comment=comment,
+        flagged=flagged,
+    )
+    before = current(session, report_id=report_id, schema_id=schema_id, user_id=user_id)
+    session.add(submission)
+    session.flush()
+    session.add_all(_events(submission.id, changes, before))
+    session.add_all(RationaleRow(**_span(submission.id, rationale)) for rationale in rationales)
+    release(session, report_id=report_id, schema_id=schema_id, user_id=user_id)
+    return _revisions_of(session, submission.id)
+
+
+def save_imported(
+    session: Session, *, schema_id: str, schema_version: int, user_id: int, labelled: Mapping[int, ReportRecord]
+) -> int:
+    """Store the labels that came with imported reports, by report id, in bulk; returns how many reports got theirs.
+
+    Reports that anyone has annotated for this schema before are left as they are: an import never overrides people.
+    """
+    annotated = _annotated_among(session, schema_id, list(labelled))
+    fresh = {report_id: record for report_id, record in labelled.items() if report_id not in annotated}
+    if not fresh:
+        return 0
+    shared = {
+        "schema_id": schema_id,
+        "schema_version": schema_version,
+        "user_id": user_id,
+        "active_ms": 0,
+        "comment": "",
+        "flagged": False,
+    }
+    rows = [shared | {"client_uuid": str(uuid.uuid4()), "report_id": report_id} for report_id in fresh]
+    saving = insert(SubmissionRow).returning(SubmissionRow.id, SubmissionRow.report_id)
+    saved = [(submission_id, fresh[report_id]) for submission_id, report_id in session.execute(saving, rows)]
+    events = [
+        _imported_event(number, label, state) for number, record in saved for label, state in record.labels.items()
+    ]
+    spans = [_span(number, rationale) for number, record in saved for rationale in record.rationales]
+    if events:
+        session.execute(insert(LabelEventRow), events)
+    if spans:
+        session.execute(insert(RationaleRow), spans)
+    return len(fresh)
+
+
+def current(session: Session, *, report_id: int, schema_id: str, user_id: int | None = None) -> dict[str, State]:
+    """The findings of a report as they stand: by this user, else by whoever saved the report last.
+
+    Findings that are not mentioned are not in the result.
+    """
+    if user_id is None:
+        latest = _latest(session, report_id, schema_id, None)
+        if latest is None:
+            return {}
+        user_id = latest.user_id
+    return _mentioned(_values_by_annotator(session, schema_id, [report_id]).get((report_id, user_id), {}))
+
+
+def latest_submission(
+    session: Session, *, report_id: int, schema_id: str, user_id: int | None = None
+) -> Submission | None:
+    """The last save of a report, by this user or by anyone: comment, flag and evidence for reopening it."""
+    row = _latest(session, report_id, schema_id, user_id)
+    if row is None:
+        return None
+    annotator = session.scalars(select(UserRow.name).where(UserRow.id == row.user_id)).one()
+    evidence = _rationales_of(session, [row.id]).get(row.id, ())
+    return Submission(row.id, annotator, row.comment, row.flagged, evidence, row.created_at)
+
+
+def history(session: Session, *, report_id: int, schema_id: str | None = None) -> list[LabelRevision]:
+    """Every change of a report's findings, oldest first, of one schema or of all."""
+    query = _revisions().where(SubmissionRow.report_id == report_id)
+    if schema_id is not None:
+        query = query.where(SubmissionRow.schema_id == schema_id)
+    return [LabelRevision(*row) for row in session.execute(query)]
+
+
+def recent_by_user(session: Session, *, user_id: int, schema_id: str, limit: int = 50) -> list[RecentReport]:
+    """The reports this user saved last, each once, newest first."""
+    newest = (
+        select(func.max(SubmissionRow.id))
+        .where(SubmissionRow.user_id == user_id, SubmissionRow.schema_id == schema_id)
+        .group_by(SubmissionRow.report_id)
+    )
+    rows = session.execute(
+        select(SubmissionRow.report_id, ReportRow.key, SubmissionRow.created_at, SubmissionRow.flagged)
+        .join(ReportRow)
+        .where(SubmissionRow.id.in_(newest))
+        .order_by(SubmissionRow.id.desc())
+        .limit(limit)
+    )
+    return [RecentReport(*row) for row in rows]
+
+
+def revisions(session: Session, *, schema_id: str) -> Iterator[tuple[str, LabelRevision]]:
+    """Every change of a schema with the report's key, oldest first, read in chunks while the session is open.
+
+    Saves without any finding leave no change; they show in `labelled_records`.
+    """
+    query = _revisions().add_columns(ReportRow.key).join(ReportRow, ReportRow.id == SubmissionRow.report_id)
+    query = query.where(SubmissionRow.schema_id == schema_id).limit(_CHUNK)
+    last = 0
+    while rows := session.execute(query.where(LabelEventRow.id > last)).all():
+        yield from ((key, LabelRevision(*revision)) for *revision, key in rows)
+        last = rows[-1].id
+
+
+def labelled_records(session: Session, *, schema_id: str, include_flagged: bool = True) -> Iterator[ReportRecord]:
+    """The annotated reports of a schema in import order, read in chunks while the session is open.
+
+    A report's labels and rationales are those of the annotator who saved it last; an annotated report without findings
+    comes with empty `labels`. `meta` tells the provenance: `annotator` (whose values these are), `annotators` (all who
+    saved it), `annotated_at`, `schema_version` and, where it holds, `flagged`. Training leaves flagged reports out.
+    """
+    newest = (
+        select(func.max(SubmissionRow.id), SubmissionRow.report_id)
+        .where(SubmissionRow.schema_id == schema_id)
+        .group_by(SubmissionRow.report_id)
+        .order_by(SubmissionRow.report_id)
+        .limit(_CHUNK)
+    )
+    last = 0
+    while chunk := session.execute(newest.where(SubmissionRow.report_id > last)).all():
+        for record, flagged in _gold_records(session, schema_id, dict(chunk)):
+            if include_flagged or not flagged:
+                yield record
+        last = chunk[-1].report_id
+
+
+def _gold_records(session: Session, schema_id: str, chosen: Mapping[int, int]) -> Iterator[tuple[ReportRecord, bool]]:
+    """The record and the flag of each chosen submission ({submission id: report id}), in import order."""
+    values = _values_by_annotator(session, schema_id, chosen.values())
+    annotators = _annotators(session, schema_id, chosen.values())
+    evidence = _rationales_of(session, chosen)
+    query = (
+        select(ReportRow, SubmissionRow, UserRow.name)
+        .join(SubmissionRow, SubmissionRow.report_id == ReportRow.id)
+        .join(UserRow, UserRow.id == SubmissionRow.user_id)
+        .where(SubmissionRow.id.in_(chosen))
+        .order_by(ReportRow.id)
+    )
+    for report, submission, annotator in session.execute(query):
+        provenance = {
+            "annotator": annotator,
+            "annotators": ", ".join(annotators[report.id]),
+            "annotated_at": submission.created_at.isoformat(timespec="seconds"),
+            "schema_version": str(submission.schema_version),
+        }
+        record = ReportRecord(
+            text=report.text,
+            id=report.key,
+            modality=report.modality,
+            labels=_mentioned(values.get((report.id, submission.user_id), {})),
+            rationales=evidence.get(submission.id, ()),
+            meta=report.meta | provenance | ({"flagged": "true"} if submission.flagged else {}),
+        )
+        yield record, submission.flagged
+
+
+def _values_by_annotator(
+    session: Session, schema_id: str, report_ids: Collection[int]
+) -> dict[tuple[int, int], dict[str, State | None]]:
+    """The last value of each finding by (report id, user id); None where the last event said: not mentioned."""
+    folded: dict[tuple[int, int], dict[str, State | None]] = {}
+    events = session.execute(
+        select(SubmissionRow.report_id, SubmissionRow.user_id, LabelEventRow.label, LabelEventRow.new_value)
+        .join(LabelEventRow)
+        .where(SubmissionRow.schema_id == schema_id, SubmissionRow.report_id.in_(report_ids))
+        .order_by(LabelEventRow.id)
+    )
+    for report_id, user_id, label, value in events:
+        folded.setdefault((report_id, user_id), {})[label] = value
+    return folded
+
+
+def _mentioned(values: Mapping[str, State | None]) -> dict[str, State]:
+    return {label: value for label, value in values.items() if value is not None}
+
+
+def _annotators(session: Session, schema_id: str, report_ids: Collection[int]) -> dict[int, list[str]]:
+    """The names of all who saved each report, alphabetically."""
+    names: dict[int, list[str]] = {}
+    saved = session.execute(
+        select(SubmissionRow.report_id, UserRow.name)
+        .join(UserRow)
+        .where(SubmissionRow.schema_id == schema_id, SubmissionRow.report_id.in_(report_ids))
+        .distinct()
+        .order_by(UserRow.name)
+    )
+    for report_id, name in saved:
+        names.setdefault(report_id, []).append(name)
+    return names
+
+
+def _revisions() -> Select[*tuple[Any, ...]]:
+    """The columns of a `LabelRevision` in its order, oldest first."""
+    return (
+        select(
+            LabelEventRow.id,
+            SubmissionRow.report_id,
+            LabelEventRow.label,
+            LabelEventRow.old_value,
+            LabelEventRow.new_value,
+            UserRow.name,
+            LabelEventRow.source,
+            SubmissionRow.model_version,
+            SubmissionRow.created_at,
+        )
+        .join(SubmissionRow, SubmissionRow.id == LabelEventRow.submission_id)
+        .join(UserRow, UserRow.id == SubmissionRow.user_id)
+        .order_by(LabelEventRow.id)
+    )
+
+
+def _revisions_of(session: Session, submission_id: int) -> tuple[LabelRevision, ...]:
+    query = _revisions().where(LabelEventRow.submission_id == submission_id)
+    return tuple(LabelRevision(*row) for row in session.execute(query))
+
+
+def _latest(session: Session, report_id: int, schema_id: str, user_id: int | None) -> SubmissionRow | None:
+    query = select(SubmissionRow).where(SubmissionRow.report_id == report_id, SubmissionRow.schema_id == schema_id)
+    if user_id is not None:
+        query = query.where(SubmissionRow.user_id == user_id)
+    return session.scalar(query.order_by(SubmissionRow.id.desc()).limit(1))
+
+
+def _events(submission_id: int, changes: Sequence[LabelChange], before: Mapping[str, State]) -> list[LabelEventRow]:
+    """One event per finding (the last change of it counts) that moved or that answers a suggestion."""
+    last = {change.label: change for change in changes}
+    return [
+        LabelEventRow(
+            submission_id=submission_id,
+            label=change.label,
+            old_value=before.get(change.label),
+            new_value=change.value,
+            source=change.source,
+            suggested=change.suggested,
+        )
+        for change in last.values()
+        if change.value != before.get(change.label) or change.suggested is not None
+    ]
+
+
+def _imported_event(submission_id: int, label: str, state: State) -> dict[str, Any]:
+    return {"submission_id": submission_id, "label": label, "new_value": state, "source": Source.IMPORT}
+
+
+def _span(submission_id: int, rationale: Rationale) -> dict[str, Any]:
+    return {
+        "submission_id": submission_id,
+        "label": rationale.label,
+        "start_char": rationale.start,
+        "end_char": rationale.end,
+    }
+
+
+def _rationales_of(session: Session, submission_ids: Collection[int]) -> dict[int, tuple[Rationale, ...]]:
+    """The evidence of each submission in the order it was marked."""
+    found: dict[int, tuple[Rationale, ...]] = {}
+    for row in session.scalars(
+        select(RationaleRow).where(RationaleRow.submission_id.in_(submission_ids)).order_by(RationaleRow.id)
+    ):
+        rationale = Rationale(row.label, row.start_char, row.end_char)
+        found[row.submission_id] = (*found.get(row.submission_id, ()), rationale)
+    return found
+
+
+def _annotated_among(session: Session, schema_id: str, report_ids: Sequence[int]) -> set[int]:
+    found: set[int] = set()
+    for start in range(0, len(report_ids), _CHUNK):
+        query = select(SubmissionRow.report_id).where(
+            SubmissionRow.schema_id == schema_id, SubmissionRow.report_id.in_(report_ids[start : start + _CHUNK])
+        )
+        found.update(session.scalars(query))
+    return found
+
+
+def _require_same(earlier: SubmissionRow, report_id: int, schema_id: str, user_id: int) -> None:
+    """A client UUID names one save: the same number for something else is a mix-up and must not look like success."""
+    if (earlier.report_id, earlier.schema_id, earlier.user_id) != (report_id, schema_id, user_id):
+        raise Conflict(
+            "Diese Speicherung gehört zu einem anderen Befund und wurde nicht übernommen. Bitte die Seite neu laden "
+            "und den Befund noch einmal speichern.",
+            "This save belongs to another report and was not stored. Please reload the page and save the report again.",
+        )

@@ -1,0 +1,296 @@
+"""The tables: typed columns with their constraints in the database.
+
+Owns the shape of the rows and of time (UTC, aware in Python). Knows no queries; the migrations repeat the shape as it
+was at their time (a test compares). The rows never leave `store/`.
+
+Append-only tables (`submissions`, `label_events`, `rationales`, `activations`, `audit`) refuse UPDATE and DELETE by
+trigger, see the first migration.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from medbertde.types import Role, RunState, Source, State
+
+
+def utc_now() -> datetime:
+    """The server's time, aware."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite, which keeps no time zone, stores it as naive UTC that sorts as text."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Python to database: a naive time is a programming error."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("times must be aware")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Database to Python: always aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Word(TypeDecorator[StrEnum]):
+    """A member of `kind`, stored as its value in a text column; the CHECKs stand in the tables below."""
+
+    impl = Text()
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
+        """Python to database: only a word of the kind."""
+        return None if value is None else self.kind(value).value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
+        """Database to Python."""
+        return None if value is None else self.kind(value)
+
+
+def _one_of(column: str, kind: type[StrEnum]) -> CheckConstraint:
+    values = ", ".join(f"'{word}'" for word in kind)
+    return CheckConstraint(f"{column} IN ({values})", name=f"{column}_known")
+
+
+class Base(DeclarativeBase):
+    """The common ground: names for all constraints, so that later migrations can find them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        str: Text(),
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(),
+        State: Word(State),
+        Role: Word(Role),
+        Source: Word(Source),
+        RunState: Word(RunState),
+    }
+
+
+class UserRow(Base):
+    """Someone who uses the app. `password_hash` stays null where there is no login."""
+
+    __tablename__ = "users"
+    __table_args__ = (_one_of("role", Role),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[Role]
+    password_hash: Mapped[str | None]
+    terms_version: Mapped[str | None]
+    terms_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ImportRow(Base):
+    """One import: which file, by whom, and how many reports it brought."""
+
+    __tablename__ = "imports"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file_name: Mapped[str]
+    added: Mapped[int]
+    duplicates: Mapped[int]
+    clashes: Mapped[int]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ReportRow(Base):
+    """A report: NFC text, unique by its content and by its key."""
+
+    __tablename__ = "reports"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    text: Mapped[str]
+    content_hash: Mapped[str] = mapped_column(unique=True)
+    modality: Mapped[str | None]
+    meta: Mapped[dict[str, Any]]
+    import_id: Mapped[int | None] = mapped_column(ForeignKey("imports.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class SubmissionRow(Base):
+    """One save of one report by one annotator; it exists also when no finding is mentioned. Append-only."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (
+        Index(None, "schema_id", "report_id"),
+        Index(None, "user_id", "schema_id"),
+        CheckConstraint("active_ms >= 0", name="active_ms_positive"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_uuid: Mapped[str] = mapped_column(unique=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"), index=True)
+    schema_id: Mapped[str]
+    schema_version: Mapped[int]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    model_version: Mapped[str | None]
+    guideline_version: Mapped[str | None]
+    active_ms: Mapped[int]
+    comment: Mapped[str]
+    flagged: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class LabelEventRow(Base):
+    """One finding set to a new value (null: not mentioned) by a submission. Append-only."""
+
+    __tablename__ = "label_events"
+    __table_args__ = (
+        UniqueConstraint("submission_id", "label"),
+        _one_of("old_value", State),
+        _one_of("new_value", State),
+        _one_of("suggested", State),
+        _one_of("source", Source),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id"))
+    label: Mapped[str]
+    old_value: Mapped[State | None]
+    new_value: Mapped[State | None]
+    source: Mapped[Source]
+    suggested: Mapped[State | None]
+
+
+class RationaleRow(Base):
+    """A span that a submission marks as evidence: code points [start_char, end_char) of the text. Append-only."""
+
+    __tablename__ = "rationales"
+    __table_args__ = (CheckConstraint("0 <= start_char AND start_char < end_char", name="span_not_empty"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id"), index=True)
+    label: Mapped[str]
+    start_char: Mapped[int]
+    end_char: Mapped[int]
+
+
+class LeaseRow(Base):
+    """Who has a report on the screen until when; one per report and schema."""
+
+    __tablename__ = "leases"
+
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"), primary_key=True)
+    schema_id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    expires_at: Mapped[datetime]
+
+
+class SuggestionRow(Base):
+    """What one model version proposed for a report: states {label: state or null}, scores {label: probability}."""
+
+    __tablename__ = "suggestions"
+    __table_args__ = (UniqueConstraint("report_id", "schema_id", "model_version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
+    schema_id: Mapped[str]
+    model_version: Mapped[str]
+    states: Mapped[dict[str, Any]]
+    scores: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class RunRow(Base):
+    """A training run. The partial unique index lets at most one be queued or running."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        _one_of("state", RunState),
+        Index(
+            "one_run_at_a_time",
+            text("(1)"),
+            unique=True,
+            sqlite_where=text("state IN ('queued', 'running')"),
+            postgresql_where=text("state IN ('queued', 'running')"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    schema_id: Mapped[str]
+    base_model: Mapped[str]
+    state: Mapped[RunState]
+    folder: Mapped[str]
+    pid: Mapped[int | None]
+    message: Mapped[str | None]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    finished_at: Mapped[datetime | None]
+
+
+class ModelVersionRow(Base):
+    """A checkpoint that can be made active."""
+
+    __tablename__ = "model_versions"
+
+    version: Mapped[str] = mapped_column(primary_key=True)
+    schema_id: Mapped[str] = mapped_column(index=True)
+    folder: Mapped[str]
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("runs.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ActivationRow(Base):
+    """A version became the active one of its schema; the newest row counts. Append-only."""
+
+    __tablename__ = "activations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    schema_id: Mapped[str] = mapped_column(index=True)
+    version: Mapped[str] = mapped_column(ForeignKey("model_versions.version"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class AuditRow(Base):
+    """Who did what when, with facts that never hold report text. Append-only."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    action: Mapped[str]
+    facts: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)

@@ -1,0 +1,1 @@
+"""The page: Gradio layout, handlers and cards. Talks to services only."""

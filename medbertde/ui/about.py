@@ -1,0 +1,54 @@
+"""The tab "Über medbertde": what the app is for, where its limits lie, which models it knows."""
+
+from __future__ import annotations
+
+import gradio as gr
+import pandas as pd
+
+from medbertde.services import Services
+from medbertde.ui.words import Text, Words
+
+LIMITS = Text(
+    """### Wofür es gedacht ist
+medbertde liest deutsche radiologische Befunde mit Sprachmodellen: Lücken füllen, Befunde erkennen, Annotationen sammeln
+und daraus ein besseres Modell trainieren. Es richtet sich an Forschung und Lehre.
+
+### Wo die Grenzen liegen
+- Die eingebauten Modelle sind klein und haben nur **frei erfundene** Befunde gesehen. Auf echten Befunden anderer Häuser
+  irren sie sich häufiger.
+- Sie kennen nur die Befunde ihres Schemas. Was dort fehlt, bleibt unsichtbar.
+- Eine hohe Wahrscheinlichkeit heißt, dass der **Text** so gelesen wird, nicht dass der Befund **stimmt**.
+- Die farbigen Wörter zeigen, was den Zahlenwert bewegt hat. Sie sind keine Begründung und kein Beweis.
+- Nichts verlässt diesen Rechner: Texte stehen weder im Protokoll noch im Speicher des Browsers.""",
+    """### What it is for
+medbertde reads German radiology reports with language models: fill gaps, recognise findings, collect labels and train a
+better model from them. It is made for research and teaching.
+
+### Where the limits are
+- The embedded models are small and have seen **fictional** reports only. They err more often on real reports of other
+  hospitals.
+- They know the findings of their schema only. What is missing there stays invisible.
+- A high probability means that the **text** reads like that, not that the finding is **true**.
+- The coloured words show what moved the number. They are no reasoning and no proof.
+- Nothing leaves this machine: texts are neither in the log nor in the browser's storage.""",
+)
+
+
+def catalogue_table(language: str, services: Services) -> pd.DataFrame:
+    """The models the app knows."""
+    columns = [
+        Text("Modell", "Model"),
+        Text("Wortteile", "Tokenizer"),
+        Text("Gut für", "Good for"),
+        Text("Bedingungen", "Terms"),
+    ]
+    rows = [[entry.id, entry.tokenizer, entry.good_for[language], entry.terms[language]] for entry in services.reading.catalogue()]
+    return pd.DataFrame(rows, columns=[column.say(language) for column in columns])
+
+
+def build(services: Services, words: Words) -> None:
+    """Layout only."""
+    words(gr.Markdown, LIMITS, elem_classes="mb-about")
+    words(gr.Markdown, Text("### Modelle, die medbertde kennt", "### Models medbertde knows"))
+    table = gr.Dataframe(catalogue_table(words.language, services), interactive=False, show_label=False, wrap=True)
+    words.on_language(table, lambda language: gr.update(value=catalogue_table(language, services)))

@@ -1,0 +1,44 @@
+"""Cards: parts of the page that draw themselves from JSON, because no Gradio component shows them well.
+
+A card is a `gr.HTML` with a fixed frame. Its script (`cards/<name>.js`) builds the content with DOM calls and sets text
+as text only, so nothing in a report can become markup. `cards/dom.js` is shared by all.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+FOLDER = Path(__file__).parent / "cards"
+
+
+class Card(gr.HTML):
+    """A card named after its files. `value` is a JSON object; the script re-draws whenever it changes."""
+
+    def __init__(self, name: str, value: dict[str, Any] | None = None, **properties: Any) -> None:
+        """`name` is the stem of the files in `cards/`; `properties` go to `gr.HTML` (events, server functions)."""
+        super().__init__(
+            value,  # type: ignore[arg-type]  # gr.HTML passes any JSON value on to the script
+            html_template=f'<div class="mb-card mb-{name}" data-card="{name}"></div>',
+            js_on_load=_script(name),
+            apply_default_css=False,
+            **properties,
+        )
+
+    def get_block_name(self) -> str:
+        """The front end knows this component as its parent."""
+        return "html"
+
+
+@cache
+def _script(name: str) -> str:
+    parts = [(FOLDER / file).read_text(encoding="utf-8") for file in ("dom.js", f"{name}.js")]
+    return "\n".join(parts)
+
+
+def styles() -> str:
+    """The style sheets of the page and of all cards, in alphabetical order."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.css")))

@@ -1,0 +1,22 @@
+// The findings of a report by state. value: {empty, words, chosen, groups: [{title, state, items: [{label, name,
+// definition, present, uncertain, absent, shown}]}]}; a click asks for the evidence of a finding.
+drawing(({ empty, words, chosen, groups }) => {
+  if (!groups) return el("p", { class: "mb-empty" }, empty || "");
+  const bar = (item) => {
+    const parts = [["present", item.present], ["uncertain", item.uncertain], ["absent", item.absent]];
+    const title = parts.filter(([, p]) => p !== null).map(([state, p]) => `${words[state]} ${percent(p)}`).join(" · ");
+    return el("span", { class: "mb-track", title },
+      el("span", { class: `mb-fill mb-${item.state}`, style: { width: `${Math.max(1, 100 * item.shown)}%` } }));
+  };
+  const row = (item) =>
+    el("li", {},
+      el("button",
+        { type: "button", class: "mb-finding", "aria-pressed": String(item.label === chosen), title: item.definition,
+          "data-label": item.label, onclick: () => trigger("choose", { label: item.label, state: item.state }) },
+        el("span", { class: "mb-word" }, item.name), bar(item), el("span", { class: "mb-number" }, percent(item.shown))));
+  return groups.filter((group) => group.items.length).map((group) =>
+    el("section", { class: "mb-group", "data-state": group.state },
+      el("h3", {}, el("span", { class: `mb-dot mb-${group.state}`, "aria-hidden": "true" }), group.title,
+        el("span", { class: "mb-count" }, `${group.items.length}`)),
+      el("ul", { class: "mb-list" }, group.items.map(row))));
+});

@@ -1,0 +1,121 @@
+"""Fill-mask: whole words, the model's own probabilities, right spacing, several masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tokenizers import pre_tokenizers
+
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
+from medbertde.inference.fill_mask import fill_mask
+from medbertde.types import InvalidText, ModelUnavailable, UserError
+from tests import tiny
+
+CLOSING = ".,;:!?)]%“”"
+TEXT = "Kein Nachweis eines [MASK] rechts."
+
+
+@pytest.fixture(scope="module", params=["bert", "roberta"])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    return load_checkpoint(tiny.mlm_folder(tmp_path_factory.mktemp("m") / "tiny", family=request.param))
+
+
+def probabilities(model: LoadedModel, text: str) -> dict[str, float]:
+    """Softmax at the first mask the plain way: the tokenizer's own mask token, the whole model."""
+    batch = model.tokenizer(text.replace("[MASK]", str(model.tokenizer.mask_token)), return_tensors="pt")
+    position = batch["input_ids"][0].tolist().index(model.tokenizer.mask_token_id)
+    logits = model.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[0, position]
+    tokens = model.tokenizer.convert_ids_to_tokens(list(range(len(model.tokenizer))))
+    return dict(zip(tokens, logits.softmax(-1).tolist(), strict=True))
+
+
+def probability(expected: dict[str, float], word: str) -> float:
+    """Of the token that writes this word after a space; byte-level vocabularies mark the space with Ġ."""
+    spaced, bare = expected.get(f"Ġ{_byte_level(word)}", 0.0), expected.get(word, 0.0)
+    return max(spaced, bare) if word in CLOSING or not spaced else spaced
+
+
+def _byte_level(word: str) -> str:
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(word)[0][0]
+
+
+def test_the_best_words_come_first_with_the_models_own_probability(model: LoadedModel) -> None:
+    candidates = fill_mask(model, TEXT, top_k=5)
+    expected = probabilities(model, TEXT)
+    assert len(candidates) == 5
+    assert [item.probability for item in candidates] == sorted((item.probability for item in candidates), reverse=True)
+    for item in candidates:
+        assert item.probability == pytest.approx(probability(expected, item.word), rel=1e-4)
+
+
+def test_candidates_are_whole_words(model: LoadedModel) -> None:
+    words = [item.word for item in fill_mask(model, TEXT, top_k=100)]
+    assert len(words) == len(set(words))
+    assert all(word.strip() == word and word.isprintable() and word for word in words)
+    assert not any(word.startswith("##") or word in model.tokenizer.all_special_tokens for word in words)
+
+
+def test_the_word_stands_where_the_mask_stood(model: LoadedModel) -> None:
+    for item in fill_mask(model, TEXT, top_k=20):
+        gap = "" if item.word in CLOSING else " "
+        assert item.text == f"Kein Nachweis eines{gap}{item.word} rechts."
+
+
+def test_the_rest_of_the_text_is_kept_as_it_was_typed(model: LoadedModel) -> None:
+    text = "Größe  <5 mm 🫁\n([MASK]) </s> [SEP]"
+    for item in fill_mask(model, text):
+        assert item.text == text.replace("[MASK]", item.word)
+
+
+def test_several_masks_are_filled_together(model: LoadedModel) -> None:
+    candidates = fill_mask(model, "Kein [MASK] rechts, [MASK] Erguss links.", top_k=5)
+    best = candidates[0]
+    first, second = best.word.split(" … ")
+    filled = best.text.replace(f" {second} Erguss", " [MASK] Erguss").replace(f"{second} Erguss", "[MASK] Erguss")
+    assert len(candidates) == 5
+    assert len({item.text for item in candidates}) == 5
+    assert "[MASK]" not in best.text
+    start = probability(probabilities(model, "Kein [MASK] rechts, [MASK] Erguss links."), first)
+    if second not in CLOSING:
+        assert best.probability == pytest.approx(start * probability(probabilities(model, filled), second), rel=1e-3)
+
+
+@pytest.mark.parametrize("text", ["[MASK] Erguss links.", "Kein [MASK]", "[MASK]"])
+def test_masks_at_the_ends_are_filled(model: LoadedModel, text: str) -> None:
+    assert all(item.text for item in fill_mask(model, text, top_k=3))
+
+
+def test_around_a_mask_in_a_long_text_the_nearest_words_are_read(model: LoadedModel) -> None:
+    filler = "Herz normal groß. " * 60
+    candidates = fill_mask(model, f"{filler}Kein Nachweis eines [MASK] rechts. {filler}")
+    assert len(candidates) == 10
+    assert candidates[0].text.startswith("Herz normal")
+    other = fill_mask(model, f"{filler}Kleiner [MASK] links. {filler}")
+    assert [item.probability for item in other] != [item.probability for item in candidates]
+
+
+def test_a_text_without_a_mask_is_refused_with_a_hint(model: LoadedModel) -> None:
+    with pytest.raises(InvalidText) as refused:
+        fill_mask(model, "Kein Erguss.")
+    assert "enthält 0 Lücken" in refused.value.de
+    assert "[MASK]" in refused.value.de
+
+
+def test_too_many_or_too_distant_masks_are_refused(model: LoadedModel) -> None:
+    with pytest.raises(InvalidText, match="contains 9 gaps"):
+        fill_mask(model, "[MASK] " * 9)
+    with pytest.raises(InvalidText, match="further apart"):
+        fill_mask(model, "[MASK] " + "Herz normal groß. " * 40 + "[MASK]")
+
+
+def test_a_senseless_number_of_candidates_is_refused(model: LoadedModel) -> None:
+    with pytest.raises(UserError) as refused:
+        fill_mask(model, TEXT, top_k=0)
+    assert "1 bis 100" in refused.value.de
+
+
+def test_a_classifier_fills_no_masks(tiny_classifier_folder: Path) -> None:
+    with pytest.raises(ModelUnavailable) as refused:
+        fill_mask(load_checkpoint(tiny_classifier_folder), TEXT)
+    assert "kann keine Lücken füllen" in refused.value.de

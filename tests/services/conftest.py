@@ -1,0 +1,54 @@
+"""What the tests of the services share: services over a real database file, with a tiny classifier that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from medbertde.inference.runtime import Runtime
+from medbertde.services.access import Access, Caller
+from medbertde.services.annotate import Annotate
+from medbertde.settings import Settings
+from medbertde.store.session import Database, open_database
+from medbertde.types import User
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(var=tmp_path, database_url=f"sqlite:///{tmp_path / 'labels.sqlite'}", max_chars=2_000)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    opened = open_database(settings.database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def runtime(tiny_classifier_folder: Path) -> Runtime:
+    runtime = Runtime("cpu")
+    runtime.swap("chest_xray", tiny_classifier_folder)
+    return runtime
+
+
+@pytest.fixture
+def access(database: Database, settings: Settings) -> Access:
+    return Access(database, settings)
+
+
+@pytest.fixture
+def annotate(database: Database, runtime: Runtime, access: Access, settings: Settings) -> Annotate:
+    return Annotate(database, runtime, access, settings)
+
+
+@pytest.fixture
+def anna(access: Access) -> User:
+    return access.accept_terms(access.identify(Caller("anna", None)))
+
+
+@pytest.fixture
+def ben(access: Access) -> User:
+    return access.accept_terms(access.identify(Caller("ben", None)))

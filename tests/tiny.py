@@ -1,0 +1,156 @@
+"""Tiny random checkpoints in real folders: BERT with WordPiece, RoBERTa with byte BPE, both made from a few sentences.
+
+They answer instantly and mean nothing. `classifier_folder` gives every output its own bias, so that scores differ.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaForSequenceClassification,
+)
+
+from medbertde.inference.checkpoint import CheckpointFacts, Lineage, output_names, save_checkpoint
+from medbertde.schema import load_schema
+from medbertde.types import Metrics, Task
+
+Family = Literal["bert", "roberta"]
+SENTENCES = (
+    "Kein Nachweis eines Pneumothorax, kein Erguss. Herz normal groß. Lunge frei belüftet.",
+    "V. a. Infiltrat rechts basal, kleiner Erguss links. ZVK regelrecht. Keine Stauung, Tubus in der Trachea.",
+    "Zustand nach Magensonde und Thoraxdrainage beidseits. Rundherd <5 mm im linken Oberlappen. Fraktur der Rippe.",
+    "Größenprogrediente Verschattung, vereinbar mit Pneumonie; Kardiomegalie. Übrige Abschnitte unauffällig.",
+)
+_BERT_SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+_ROBERTA_SPECIAL = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+
+
+def mlm_folder(folder: Path, *, family: Family = "bert", max_tokens: int = 64, seed: int = 0) -> Path:
+    """A masked language model in `folder`."""
+    tokenizer = _tokenizer(family)
+    model = _model(family, Task.FILL_MASK, tokenizer, max_tokens, seed)
+    facts = CheckpointFacts(name=folder.name, task=Task.FILL_MASK, lineage=Lineage(seed=seed))
+    save_checkpoint(model, tokenizer, facts, folder)
+    return folder
+
+
+def classifier_folder(
+    folder: Path,
+    *,
+    schema_id: str = "chest_xray",
+    states: bool = True,
+    family: Family = "bert",
+    max_tokens: int = 64,
+    seed: int = 0,
+) -> Path:
+    """A classifier for a shipped schema in `folder`, with thresholds, temperatures and metrics."""
+    tokenizer, schema = _tokenizer(family), load_schema(schema_id)
+    names = output_names(schema, states=states)
+    model = _model(family, Task.CLASSIFY, tokenizer, max_tokens, seed, names)
+    facts = CheckpointFacts(
+        name=folder.name,
+        task=Task.CLASSIFY,
+        schema_id=schema.id,
+        schema_version=schema.version,
+        thresholds=dict.fromkeys(schema.label_ids, 0.5),
+        temperatures=dict.fromkeys(schema.label_ids, 1.5),
+        metrics=Metrics(0.9, 0.8, 0.85, 0.8, 0.8, n_reports=100),
+        lineage=Lineage(base_model="tiny", data_hash="0" * 64, git_commit="0" * 40, seed=seed),
+    )
+    save_checkpoint(model, tokenizer, facts, folder)
+    return folder
+
+
+def _model(
+    family: Family,
+    task: Task,
+    tokenizer: PreTrainedTokenizerFast,
+    max_tokens: int,
+    seed: int,
+    names: tuple[str, ...] = (),
+) -> PreTrainedModel:
+    """Random weights, wide enough that outputs differ between texts by more than rounding."""
+    sizes = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "initializer_range": 0.2,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    if names:
+        sizes |= {
+            "id2label": dict(enumerate(names)),
+            "label2id": {name: column for column, name in enumerate(names)},
+            "problem_type": "multi_label_classification",
+        }
+    torch.manual_seed(seed)
+    model: PreTrainedModel
+    if family == "bert":
+        bert = BertConfig(**sizes, max_position_embeddings=max_tokens)
+        model = BertForSequenceClassification(bert) if task is Task.CLASSIFY else BertForMaskedLM(bert)
+    else:
+        offset = int(tokenizer.pad_token_id) + 1  # positions are counted from the padding id on
+        roberta = RobertaConfig(**sizes, max_position_embeddings=max_tokens + offset, type_vocab_size=1)
+        model = RobertaForSequenceClassification(roberta) if task is Task.CLASSIFY else RobertaForMaskedLM(roberta)
+    for name, weight in model.named_parameters():
+        if name.startswith("classifier") and name.endswith("bias"):
+            torch.nn.init.normal_(weight)
+    return model.eval()
+
+
+def _tokenizer(family: Family) -> PreTrainedTokenizerFast:
+    return _wordpiece() if family == "bert" else _byte_bpe()
+
+
+def _wordpiece() -> PreTrainedTokenizerFast:
+    """Words of up to seven letters are one piece, longer ones two; other words fall apart into letters."""
+    words = dict.fromkeys(re.findall(r"\w+|[^\w\s]", " ".join(SENTENCES)))
+    letters = dict.fromkeys(char for word in words for char in word)
+    pieces = [word[:7] for word in words] + [f"##{word[7:]}" for word in words if len(word) > 7]
+    special = list(_BERT_SPECIAL.values())
+    vocabulary = dict.fromkeys([*special, *letters, *(f"##{letter}" for letter in letters), *pieces])
+    ids = {piece: row for row, piece in enumerate(vocabulary)}  # trained WordPiece differs from run to run
+    backend = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    backend.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
+    return _wrapped(backend, _BERT_SPECIAL)
+
+
+def _byte_bpe() -> PreTrainedTokenizerFast:
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    special = list(_ROBERTA_SPECIAL.values())
+    mask = AddedToken("<mask>", lstrip=True, special=True)  # as in RoBERTa: the mask takes the space before it
+    trainer = trainers.BpeTrainer(
+        vocab_size=500,
+        special_tokens=[*special[:-1], mask],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(SENTENCES, trainer)
+    backend.post_processor = processors.RobertaProcessing(
+        ("</s>", special.index("</s>")), ("<s>", special.index("<s>")), add_prefix_space=False
+    )
+    return _wrapped(backend, _ROBERTA_SPECIAL)
+
+
+def _wrapped(backend: Tokenizer, special: dict[str, str]) -> PreTrainedTokenizerFast:
+    names = {f"{kind}_token": token for kind, token in special.items()}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **names)

@@ -1,0 +1,441 @@
+"""The annotation tab in a real browser: every key, the mouse, saving, going back, refusals, files in and out.
+
+Each test launches the tab over a database file of its own. Users sign in with Gradio's own login, so that two of them
+can work at the same time.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from playwright.sync_api import Browser, Dialog, FilePayload, Page, Route, expect, sync_playwright
+
+from medbertde.inference.runtime import Runtime
+from medbertde.report_file import to_json
+from medbertde.services import Services
+from medbertde.services.access import Access, Caller
+from medbertde.services.annotate import Annotate
+from medbertde.services.reading import Reading
+from medbertde.services.training import Training
+from medbertde.settings import Settings
+from medbertde.store import labels
+from medbertde.store.session import open_database
+from medbertde.types import ReportRecord, State
+from medbertde.ui import annotate
+from medbertde.ui.layout import launch_options
+from medbertde.ui.words import Text, Words
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
+    "--disable-sync"
+)
+# Gradio's queue uses what pandas 3 deprecates; as an error it would stop the queue's task.
+pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
+XRAY = "chest_xray"
+NASTY = "<script>document.title='offen'</script> Rundherd <5 mm & „größenkonstant“ 🫁"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield chromium
+        chromium.close()
+
+
+@dataclass(frozen=True)
+class App:
+    """The running tab and what lies behind it."""
+
+    services: Services
+    url: str
+    browser: Browser
+    folder: Path
+
+    def bring(self, *texts: str) -> None:
+        user = self.services.access.identify(Caller("anna", None))
+        lines = [
+            to_json(ReportRecord(text, id=f"r{number}", modality="xray")) for number, text in enumerate(texts, start=1)
+        ]
+        self.services.annotate.import_reports(user, XRAY, "befunde.jsonl", "\n".join(lines).encode())
+
+    def open(self, name: str = "anna", **options: object) -> Page:
+        """The tab as `name` sees it."""
+        context = self.browser.new_context(viewport={"width": 1280, "height": 900}, **options)  # type: ignore[arg-type]
+        context.set_default_timeout(8_000)
+        context.request.post(f"{self.url}login", form={"username": name, "password": name})
+        page = context.new_page()
+        page.goto(self.url)
+        page.wait_for_selector(".ma-text:visible, .ma-empty h3:visible", timeout=20_000)
+        return page
+
+    def history(self, key: str) -> list[tuple[str, State | None, str]]:
+        """The changes of a report: finding, new value, source."""
+        with self.services.database.read() as session:
+            rows = [one for found, one in labels.revisions(session, schema_id=XRAY) if found == key]
+        return [(one.label, one.new_value, one.source.value) for one in rows]
+
+    def saved_reports(self) -> int:
+        user = self.services.access.identify(Caller("anna", None))
+        return self.services.annotate.next_reports(user, XRAY, count=0).progress.done
+
+
+@pytest.fixture
+def app(tmp_path: Path, tiny_classifier_folder: Path, browser: Browser) -> Iterator[App]:
+    settings = Settings(var=tmp_path, port=0)
+    database = open_database(settings.database_url, busy_timeout_s=0.2)
+    runtime = Runtime("cpu")
+    runtime.swap(XRAY, tiny_classifier_folder)
+    access = Access(database, settings)
+    for name in ("anna", "ben"):
+        access.accept_terms(access.identify(Caller(name, None)))
+    services = Services(
+        settings=settings,
+        database=database,
+        runtime=runtime,
+        access=access,
+        reading=Reading(runtime, access),
+        annotate=Annotate(database, runtime, access, settings),
+        training=Training(database, runtime, access, settings),
+    )
+    page = _page(services)
+    options = launch_options(settings) | {"server_port": None, "prevent_thread_lock": True, "quiet": True}
+    _, url, _ = page.launch(**options, auth=[("anna", "anna"), ("ben", "ben")])
+    yield App(services, url, browser, tmp_path)
+    for context in browser.contexts:
+        context.close()
+    page.close()
+    database.close()
+
+
+def _page(services: Services) -> gr.Blocks:
+    """A page with this tab, another one, and the language switch."""
+    words = Words()
+    with gr.Blocks(analytics_enabled=False) as page:
+        language = gr.Radio(["de", "en"], value="de", elem_id="language")
+        with gr.Tab("Annotation"):
+            annotate.build(services, words, language)
+        with words(gr.Tab, Text("Anderes", "Other")):
+            gr.Markdown("Nichts.")
+        language.change(words.updates, language, words.components)
+    return page
+
+
+def value_of(page: Page, label: str) -> str | None:
+    """The pressed value of a finding."""
+    return page.locator(f".ma-row[data-label={label}] .ma-value[aria-pressed=true]").get_attribute("data-state")
+
+
+def selected(page: Page) -> str | None:
+    return page.locator(".ma-row.ma-selected").get_attribute("data-label")
+
+
+def expect_report(page: Page, text: str) -> None:
+    expect(page.locator(".ma-text")).to_have_text(text)
+
+
+def expect_saved(page: Page) -> None:
+    expect(page.locator(".ma-status")).to_have_text("Gespeichert")
+
+
+def test_every_key_does_what_the_help_says(app: App) -> None:
+    app.bring("Eins.", "Zwei.")
+    page = app.open()
+    expect_report(page, "Eins.")
+    for key, state in (("1", "present"), ("2", "uncertain"), ("3", "absent"), ("0", "none")):
+        label = selected(page)
+        assert label is not None
+        page.keyboard.press(key)
+        assert value_of(page, label) == state
+        assert selected(page) != label, "a value moves on to the next finding"
+    page.keyboard.press("e")
+    assert selected(page) == "Erguss"
+    page.keyboard.press("ArrowUp")
+    assert selected(page) == "Verschattung"
+    page.keyboard.press("ArrowDown")
+    assert selected(page) == "Erguss"
+    before = value_of(page, "Erguss")
+    page.keyboard.press("2" if before != "uncertain" else "1")
+    page.keyboard.press("Control+z")
+    assert (value_of(page, "Erguss"), selected(page)) == (before, "Erguss")
+    page.keyboard.press("?")
+    expect(page.locator("dialog")).to_contain_text("Pleuraerguss jeder Größe")
+    page.keyboard.press("1")
+    assert value_of(page, "Erguss") == before, "keys rest while the help is open"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Enter")
+    expect_report(page, "Zwei.")
+    expect_saved(page)
+    page.keyboard.press("ArrowLeft")
+    expect_report(page, "Eins.")
+    assert value_of(page, "Verschattung") == "uncertain"
+
+
+def test_a_suggestion_is_marked_as_open_until_a_key_or_saving_confirms_it(app: App) -> None:
+    app.bring("Eins.", "Zwei.")
+    page = app.open()
+    row = page.locator(".ma-row[data-label=Stauung]")
+    expect(row).to_have_class("ma-row ma-open ma-selected")
+    expect(row.locator(".ma-hint")).to_contain_text("Vorschlag")
+    proposed = value_of(page, "Stauung")
+    page.keyboard.press({"present": "3", "absent": "1"}.get(str(proposed), "1"))
+    expect(row).to_have_class("ma-row")
+    expect(row.locator(".ma-hint")).to_contain_text("Vorschlag war")
+    page.keyboard.press("Enter")
+    expect_saved(page)
+    sources = {label: source for label, _, source in app.history("r1")}
+    assert sources.pop("Stauung") == "suggestion_changed"
+    assert set(sources.values()) == {"suggestion_accepted"}
+
+
+def test_with_the_mouse_only(app: App) -> None:
+    app.bring("Eins.", "Zwei.")
+    page = app.open()
+    page.click(".ma-row[data-label=Fraktur] [data-state=present]")
+    assert selected(page) == "Fraktur"
+    page.fill(".ma-comment", "alt oder frisch?")
+    page.click("text=Zur Klärung")
+    page.wait_for_timeout(400)  # a click right after a report came up counts as half of a double click
+    page.click(".ma-save")
+    expect_report(page, "Zwei.")
+    expect_saved(page)
+    expect(page.locator(".ma-progress")).to_have_text("1 von 2")
+    page.click(".ma-recent summary")
+    page.click(".ma-recent-list button")
+    expect_report(page, "Eins.")
+    assert page.input_value(".ma-comment") == "alt oder frisch?"
+    expect(page.locator(".ma-flag")).to_have_attribute("aria-pressed", "true")
+    assert value_of(page, "Fraktur") == "present"
+
+
+def test_correcting_an_earlier_report_keeps_both_revisions_and_comes_back(app: App) -> None:
+    app.bring("Eins.", "Zwei.", "Drei.")
+    page = app.open()
+    page.keyboard.press("s")
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    expect_report(page, "Zwei.")
+    page.keyboard.press("v")
+    page.keyboard.press("3")
+    expect(page.locator(".ma-status")).to_have_text("Änderungen offen")
+    page.keyboard.press("ArrowLeft")
+    expect_report(page, "Eins.")
+    page.keyboard.press("s")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    expect_report(page, "Zwei.")
+    assert value_of(page, "Verschattung") == "absent", "what was begun is still there"
+    expect(page.locator(".ma-status")).to_have_text("Änderungen offen")
+    expect(page.locator(".ma-progress")).to_have_text("1 von 3")
+    changes = [(value, source) for label, value, source in app.history("r1") if label == "Stauung"]
+    assert [value for value, _ in changes] == [State.PRESENT, State.ABSENT]
+    assert changes[1][1] == "human"
+
+
+def test_back_works_after_a_reload(app: App) -> None:
+    app.bring("Eins.", "Zwei.", "Drei.")
+    page = app.open()
+    page.keyboard.press("Enter")
+    expect_report(page, "Zwei.")
+    page.keyboard.press("Enter")
+    expect_report(page, "Drei.")
+    expect_saved(page)
+    page.reload()
+    expect_report(page, "Drei.")
+    page.keyboard.press("ArrowLeft")
+    expect_report(page, "Zwei.")
+    page.keyboard.press("ArrowLeft")
+    expect_report(page, "Eins.")
+
+
+def test_two_people_never_get_the_same_report(app: App) -> None:
+    app.bring(*(f"Befund {number}." for number in range(1, 13)))
+    seen: dict[str, list[str]] = {"anna": [], "ben": []}
+    pages = {name: app.open(name) for name in seen}
+    for _ in range(4):
+        for name, page in pages.items():
+            seen[name].append(page.inner_text(".ma-text"))
+            page.keyboard.press("Enter")
+            expect_saved(page)
+    assert len(set(seen["anna"] + seen["ben"])) == 8
+    assert app.saved_reports() == 8
+
+
+def test_a_double_click_saves_one_report(app: App) -> None:
+    app.bring("Eins.", "Zwei.", "Drei.")
+    page = app.open()
+    page.wait_for_timeout(400)
+    page.dblclick(".ma-save")
+    expect_report(page, "Zwei.")
+    expect_saved(page)
+    assert app.saved_reports() == 1
+
+
+def test_a_refused_save_shows_its_sentence_keeps_the_values_and_is_tried_again(app: App) -> None:
+    app.bring("Eins.", "Zwei.")
+    page = app.open()
+    page.keyboard.press("s")
+    page.keyboard.press("1")
+    blocker = sqlite3.connect(app.folder / "medbertde.sqlite", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    page.keyboard.press("Enter")
+    expect(page.locator(".ma-alert")).to_contain_text("Nicht gespeichert: Die Datenbank ist gerade")
+    expect(page.locator(".ma-status")).to_have_text("1 offen")
+    page.click("text=Befund ansehen")
+    expect_report(page, "Eins.")
+    assert value_of(page, "Stauung") == "present"
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    page.click("text=Erneut versuchen")
+    expect_saved(page)
+    expect(page.locator(".ma-alert")).to_be_hidden()
+    assert ("Stauung", State.PRESENT) in [(label, value) for label, value, _ in app.history("r1")]
+    assert app.saved_reports() == 1
+
+
+def test_a_save_that_got_no_answer_is_sent_again_and_stored_once(app: App) -> None:
+    app.bring("Eins.", "Zwei.")
+    page = app.open()
+    swallowed: list[str] = []
+
+    def swallow_answer(route: Route) -> None:
+        """The server does its work, the answer is lost."""
+        swallowed.append(route.fetch().text())
+        route.abort()
+
+    page.route("**/component_server/", swallow_answer, times=1)
+    page.keyboard.press("Enter")
+    expect(page.locator(".ma-alert")).to_contain_text("Der Server antwortet nicht")
+    page.click("text=Erneut versuchen")
+    expect_saved(page)
+    assert json.loads(swallowed[0])["ok"]
+    assert app.saved_reports() == 1
+
+
+def test_text_shows_as_written_and_never_runs(app: App) -> None:
+    app.bring(NASTY)
+    page = app.open()
+    expect_report(page, NASTY)
+    assert page.title() != "offen"
+    assert page.locator(".ma-text script").count() == 0
+
+
+def test_keys_rest_while_someone_types_on_another_tab_and_with_modifiers(app: App) -> None:
+    app.bring("Eins.", "Zwei.")
+    page = app.open()
+    before = page.locator(".ma-value[aria-pressed=true]").evaluate_all("nodes => nodes.map(n => n.dataset.state)")
+    page.click(".ma-comment")
+    page.keyboard.type("123 see")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Alt+1")
+    page.keyboard.press("Control+0")
+    page.get_by_role("tab", name="Anderes").click()
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    page.get_by_role("tab", name="Annotation").click()
+    expect_report(page, "Eins.")
+    after = page.locator(".ma-value[aria-pressed=true]").evaluate_all("nodes => nodes.map(n => n.dataset.state)")
+    assert (after, page.input_value(".ma-comment")) == (before, "123 see")
+    page.keyboard.press("Enter")
+    expect_report(page, "Zwei.")
+
+
+def test_an_empty_queue_offers_examples_and_a_skipped_report_comes_back(app: App) -> None:
+    page = app.open()
+    expect(page.locator(".ma-empty")).to_contain_text("Noch keine Befunde für Röntgen-Thorax")
+    page.click("text=Beispielbefunde laden")
+    page.wait_for_selector(".ma-text:visible")
+    shown = page.inner_text(".ma-text")
+    page.click("text=Überspringen")
+    expect(page.locator(".ma-text")).not_to_have_text(shown)
+    assert app.saved_reports() == 0
+
+
+def test_at_the_end_the_page_says_so_and_offers_what_was_skipped(app: App) -> None:
+    app.bring("Eins.", "Zwei.")
+    page = app.open()
+    page.click("text=Überspringen")
+    expect_report(page, "Zwei.")
+    page.keyboard.press("Enter")
+    expect(page.locator(".ma-empty")).to_contain_text("1 von 2 Befunden sind annotiert")
+    page.click("text=1 übersprungene vorlegen")
+    expect_report(page, "Eins.")
+
+
+def test_a_file_is_imported_with_its_faults_listed_and_the_labels_come_out_again(app: App) -> None:
+    page = app.open()
+    rows = ['{"id": "a", "text": "Kein Erguss."}', "kaputt", '{"text": "Kein Erguss."}']
+    page.set_input_files(
+        "#annotate-import input[type=file]",
+        FilePayload(name="befunde.jsonl", mimeType="application/json", buffer="\n".join(rows).encode()),
+    )
+    expect(page.locator("#annotate-imported")).to_have_text("1 neu, 1 doppelt, 1 abgelehnt.")
+    expect(page.locator("#annotate-rejected")).to_contain_text("Die Zeile ist kein JSON-Objekt.")
+    expect_report(page, "Kein Erguss.")
+    page.keyboard.press("e")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    expect_saved(page)
+    record = json.loads(_download(page, "jsonl", "medbertde_chest_xray_labels.jsonl"))
+    assert (record["id"], record["labels"]["Erguss"]) == ("a", "absent")
+    table = list(csv.DictReader(_download(page, "csv", "medbertde_chest_xray_labels.csv").splitlines()))
+    assert table[0]["label:Erguss"] == "absent"
+    changes = list(csv.DictReader(_download(page, "revisions", "medbertde_chest_xray_revisions.csv").splitlines()))
+    assert {row["annotator"] for row in changes} == {"anna"}
+
+
+def _download(page: Page, kind: str, name: str) -> str:
+    with page.expect_download() as started:
+        page.click(f"#annotate-export-{kind}")
+    assert started.value.suggested_filename == name
+    return Path(started.value.path()).read_text(encoding="utf-8-sig")
+
+
+def test_the_card_speaks_english_and_keeps_what_was_entered(app: App) -> None:
+    app.bring("Eins.")
+    page = app.open()
+    page.keyboard.press("s")
+    page.keyboard.press("1")
+    page.click("#language >> text=en")
+    expect(page.locator(".ma-save")).to_contain_text("Save & next")
+    expect(page.locator(".ma-row[data-label=Erguss]")).to_contain_text("Pleural effusion")
+    assert value_of(page, "Stauung") == "present"
+    page.click("#annotate-schema >> text=Chest CT")
+    expect(page.locator(".ma-empty")).to_contain_text("No reports for Chest CT yet")
+    page.click("#annotate-schema >> text=Chest X-ray")
+    expect_report(page, "Eins.")
+    assert value_of(page, "Stauung") == "present"
+
+
+def test_the_browser_warns_before_unsaved_values_are_lost(app: App) -> None:
+    app.bring("Eins.")
+    page = app.open()
+    asked: list[str] = []
+
+    def accept(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", accept)
+    page.keyboard.press("1")
+    page.reload()
+    assert asked == ["beforeunload"]
+
+
+def test_on_a_phone_the_buttons_stay_in_reach_and_nothing_is_cut_off(app: App) -> None:
+    app.bring("Eins. " * 300)
+    page = app.open(is_mobile=True, has_touch=True, device_scale_factor=2)
+    page.set_viewport_size({"width": 390, "height": 844})
+    save = page.locator(".ma-save").bounding_box()
+    assert save is not None
+    assert save["y"] + save["height"] <= 844
+    assert save["height"] >= 40
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,0 +1,111 @@
+"""From labelled reports to what a training step eats: splits, targets, windows and length-bucketed batches.
+
+Knows nothing of models beyond a checkpoint's encoder. Shapes: `(rows, tokens)` for ids, `(reports, outputs)` for
+targets; a report longer than the model's input has several rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from medbertde.inference.checkpoint import LoadedModel
+from medbertde.schema import Schema
+from medbertde.text import content_hash
+from medbertde.types import ReportRecord, State
+
+
+@dataclass(frozen=True)
+class Example:
+    """One report: its windows of token ids, and one target in {0, 1} per output."""
+
+    windows: tuple[tuple[int, ...], ...]
+    targets: tuple[float, ...]
+
+    @property
+    def tokens(self) -> int:
+        """All tokens of all windows."""
+        return sum(map(len, self.windows))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows of several reports; `report` says for each row which report of the batch it belongs to."""
+
+    ids: Tensor  # (rows, tokens)
+    attention: Tensor  # (rows, tokens)
+    report: Tensor  # (rows,)
+    targets: Tensor  # (reports, outputs)
+
+
+def part_of(record: ReportRecord, test: float, validation: float) -> str:
+    """ "test", "validation" or "train", fixed by the hash of the report's family (else of its text).
+
+    The same report falls into the same part in every run, so a held-out report never becomes a training one.
+    """
+    family = record.meta.get("family") or content_hash(record.text)
+    place = int(hashlib.sha256(family.encode()).hexdigest()[:8], 16) / 0x1_0000_0000
+    return "test" if place < test else "validation" if place < test + validation else "train"
+
+
+def targets(record: ReportRecord, schema: Schema) -> tuple[float, ...]:
+    """1 for each output that holds, in the order present, uncertain, absent × labels; "not mentioned" is all 0."""
+    return tuple(float(record.labels.get(label) is state) for state in State for label in schema.label_ids)
+
+
+def encode(records: Sequence[ReportRecord], base: LoadedModel) -> list[tuple[tuple[int, ...], ...]]:
+    """The windows of each report, special tokens included."""
+    encoder = base.encoder
+    return [
+        tuple(tuple(encoder.model_ids(pieces.ids[start:end])) for start, end in encoder.windows(len(pieces.ids)))
+        for pieces in encoder.pieces([record.text for record in records])
+    ]
+
+
+def examples(records: Sequence[ReportRecord], schema: Schema, base: LoadedModel) -> list[Example]:
+    """Reports ready for batching."""
+    encoded = encode(records, base)
+    return [Example(rows, targets(record, schema)) for rows, record in zip(encoded, records, strict=True)]
+
+
+def buckets(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> list[list[int]]:
+    """Indices grouped by similar length so that rows × longest ≤ `batch_tokens`, in random order.
+
+    >>> sorted(buckets([5, 1, 4], 8, random.Random(0)))
+    [[0], [1, 2]]
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], rng.random()))
+    grouped: list[list[int]] = []
+    for index in order:
+        if grouped and (len(grouped[-1]) + 1) * lengths[index] <= batch_tokens:
+            grouped[-1].append(index)
+        else:
+            grouped.append([index])
+    rng.shuffle(grouped)
+    return grouped
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    """Rows as one `(rows, longest)` tensor, filled up with `value`."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+
+
+def batches(pool: Sequence[Example], batch_tokens: int, pad_id: int, rng: random.Random) -> Iterator[Batch]:
+    """One pass over `pool`."""
+    for chosen in buckets([example.tokens for example in pool], batch_tokens, rng):
+        yield collate([pool[index] for index in chosen], pad_id)
+
+
+def collate(chosen: Sequence[Example], pad_id: int) -> Batch:
+    """Several reports as one batch."""
+    rows = [row for example in chosen for row in example.windows]
+    report = [index for index, example in enumerate(chosen) for _ in example.windows]
+    ids = pad(rows, pad_id)
+    attention = pad([[1] * len(row) for row in rows], 0)
+    return Batch(ids, attention, torch.tensor(report), torch.tensor([example.targets for example in chosen]))
