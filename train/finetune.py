@@ -57,7 +57,8 @@ class FinetuneConfig:
     """What a run does. `replay` names report files that join the training and validation parts, never the test part.
 
     `test_file` replaces the share of `labels.jsonl` that would be held out. `recombined` and `cues` are numbers of
-    augmented texts per epoch, `own_copies` how often each own training report counts.
+    augmented texts per epoch, `own_copies` how often each own training report counts. `positive_weight` weighs positive
+    targets at the start and decays to 1 at half of the run: an untrained head learns many times faster with it.
     """
 
     schema_id: str
@@ -72,6 +73,7 @@ class FinetuneConfig:
     patience: int = 4
     learning_rate: float = 2e-4
     warmup_share: float = 0.1
+    positive_weight: float = 1.0
     weight_decay: float = 0.01
     batch_tokens: int = 2048
     sentences: bool = True
@@ -219,7 +221,7 @@ def fit(
     epochs = Epochs(config, parts.train, schema)
     validation = examples(parts.validation, schema, base)
     model = model.to(accelerator.device)
-    optimizer = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate)
+    optimizer = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate, fused=True)
     model, optimizer = accelerator.prepare(model, optimizer)
     plain = accelerator.unwrap_model(model)
     first = examples(epochs.draw(0), schema, base)
@@ -232,7 +234,10 @@ def fit(
         for batch in batches(pool, config.batch_tokens, pad_id, random.Random(config.seed + epoch)):
             _set_rate(optimizer, config, step, total)
             with accelerator.autocast():
-                loss = binary_cross_entropy_with_logits(report_logits(model, batch), batch.targets.to(plain.device))
+                weight = torch.tensor(_positive_weight(config, step, total), device=plain.device)
+                loss = binary_cross_entropy_with_logits(
+                    report_logits(model, batch), batch.targets.to(plain.device), pos_weight=weight
+                )
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -270,6 +275,11 @@ def _set_rate(optimizer: torch.optim.Optimizer, config: FinetuneConfig, step: in
     share = (step + 1) / warmup if step < warmup else max(0.05, 1 - (step - warmup) / max(1, total - warmup))
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * share
+
+
+def _positive_weight(config: FinetuneConfig, step: int, total: int) -> float:
+    """From `positive_weight` down to 1 at half of the run, so that the second half learns calibrated probabilities."""
+    return max(1.0, config.positive_weight - (config.positive_weight - 1) * 2 * step / max(1, total))
 
 
 def _quality(logits: np.ndarray, pool: Sequence[Example]) -> tuple[float, float]:

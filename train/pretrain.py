@@ -15,6 +15,7 @@ import math
 import random
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -23,9 +24,11 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedTokenizerBase
 
+from medbertde.inference.checkpoint import CheckpointFacts, Lineage, load_checkpoint, save_checkpoint
 from medbertde.report_file import read_records
 from medbertde.schema import schema_ids
 from medbertde.text import content_hash
+from medbertde.types import Task
 from train.augment import cue_sentence, load_lexicon
 from train.dataset import buckets, pad
 
@@ -128,7 +131,9 @@ def train(args: argparse.Namespace) -> float:
     model = BertForMaskedLM(config)
     decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
     plain = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], fused=True)
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], fused=True
+    )
     model, optimizer = accelerator.prepare(model, optimizer)
     total = args.epochs * len(buckets([len(row) for row in rows], args.batch_tokens, random.Random(0)))
     step, best, started, tokens = 0, math.inf, time.monotonic(), 0
@@ -154,9 +159,20 @@ def train(args: argparse.Namespace) -> float:
         )
         if held < best and accelerator.is_main_process:
             best = held
-            accelerator.unwrap_model(model).save_pretrained(args.out)
-            tokenizer.save_pretrained(args.out)
+            save_checkpoint(accelerator.unwrap_model(model), tokenizer, _facts(args, best), args.out)
+    if args.half and accelerator.is_main_process:
+        kept = load_checkpoint(args.out)
+        save_checkpoint(kept.model.half(), tokenizer, kept.facts, args.out)
     return best
+
+
+def _facts(args: argparse.Namespace, loss: float) -> CheckpointFacts:
+    return CheckpointFacts(
+        name=args.name or args.out.name,
+        task=Task.FILL_MASK,
+        figures={"held_out_loss": loss, "held_out_perplexity": math.exp(loss)},
+        lineage=Lineage(seed=args.seed, created_at=datetime.now(UTC).isoformat(timespec="seconds")),
+    )
 
 
 def main() -> None:
@@ -165,6 +181,7 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path, help="report files (.jsonl, .csv)")
     parser.add_argument("--tokenizer", required=True, help="tokenizer folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
+    parser.add_argument("--name", help="name of the model; default: the folder's")
     parser.add_argument("--layers", type=int, default=4, help="transformer layers")
     parser.add_argument("--hidden", type=int, default=256, help="hidden size; the feed-forward size is four times it")
     parser.add_argument("--heads", type=int, default=4, help="attention heads")
@@ -176,6 +193,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.15, help="share of tokens chosen for the loss")
     parser.add_argument("--cues", type=int, default=4000, help="short lexicon statements added to the text")
     parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
+    parser.add_argument("--half", action="store_true", help="store the weights in 16 bits")
     parser.add_argument("--seed", type=int, default=42, help="seed of masks, order and weights")
     parser.add_argument("--cpu", action="store_true", help="use the CPU even where there is a GPU")
     args = parser.parse_args()

@@ -142,7 +142,7 @@ def _with_known_modality(record: ReportRecord) -> ReportRecord:
 
 
 def _examples_path(schema_id: str) -> Path:
-    return EXAMPLES_FOLDER / f"test_{schema_id}.jsonl"
+    return EXAMPLES_FOLDER / f"queue_{schema_id}.jsonl"
 
 
 def _labelled(records: Iterable[ReportRecord], added: AddedReports) -> dict[int, ReportRecord]:

@@ -1,0 +1,55 @@
+# `make run` and `make test` work from a fresh clone: each makes .venv and installs what it needs first.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: run test check format bench models clean
+
+.venv/.run: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -r requirements.txt
+	touch $@
+
+.venv/.test: tests/requirements.txt .venv/.run
+	$(BIN)/pip install -q -r tests/requirements.txt
+	touch $@
+
+run: .venv/.run  ## the app on 127.0.0.1:7860 (PORT overrides)
+	$(BIN)/python app.py
+
+test: .venv/.test check  ## formatter, linter, types, then all tests
+	$(BIN)/python -m pytest
+
+check: .venv/.test  ## what CI checks before the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy app.py medbertde train data
+
+format: .venv/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/.run  ## times and memory of the embedded models and of saving labels, as a table and as JSON
+	$(BIN)/python -m train.bench
+
+TEXTS := $(addprefix data/reports/,chest_xray.jsonl chest_ct.jsonl clinical_text.jsonl)
+
+models: .venv/.run  ## rebuild the embedded models from the report sources
+	$(BIN)/python -m data.build
+	$(BIN)/python -m train.tokenizer $(TEXTS) --out build/tokenizer --vocabulary 7000
+	$(BIN)/python -m train.pretrain $(TEXTS) --tokenizer build/tokenizer --out data/models/medbertde-mini --half \
+		--epochs 24 --batch-tokens 2048 --rate 8e-4 --precision bf16
+	$(MAKE) data/models/mini-chest-xray data/models/mini-chest-ct
+
+.PHONY: data/models/mini-chest-xray data/models/mini-chest-ct
+data/models/mini-chest-xray: SCHEMA = chest_xray
+data/models/mini-chest-ct: SCHEMA = chest_ct
+data/models/mini-chest-xray data/models/mini-chest-ct:
+	mkdir -p build/$(@F)
+	cp train/recipes/$(@F).json build/$(@F)/config.json
+	cp data/reports/$(SCHEMA).jsonl build/$(@F)/labels.jsonl
+	$(BIN)/python -m train.finetune build/$(@F)
+	rm -rf $@ && cp -r build/$(@F)/checkpoint $@
+
+clean:
+	rm -rf .venv build
