@@ -30,7 +30,7 @@ format: .venv/.test
 	$(BIN)/ruff check --fix .
 
 bench: .venv/.run  ## times and memory of the embedded models and of saving labels, as a table and as JSON
-	$(BIN)/python -m train.bench
+	$(BIN)/python -m tests.bench
 
 TEXTS := $(addprefix data/reports/,chest_xray.jsonl chest_ct.jsonl clinical_text.jsonl)
 

@@ -2,7 +2,8 @@
 
 Reads `data/reports/source/*.txt` (format: `data/reports/README.md`), checks every mark against the schemas and writes
 `data/reports/<name>.jsonl`: `chest_xray`, `chest_ct` and `clinical_text` for training, `test_…` for measuring and
-`queue_…` for trying the annotation tab, each from the sources named so. With `--check FILE` it only checks one source and prints its counts.
+`queue_…` for trying the annotation tab, each from the sources named so. With `--check FILE` it only checks one source
+and prints its counts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from medbertde.report_file import to_json
 from medbertde.schema import Schema, load_schema
 from medbertde.text import clean, content_hash, sentences
-from medbertde.types import InvalidFile, Rationale, ReportRecord, State, UserError
+from medbertde.types import Rationale, ReportRecord, State, UserError
 
 FOLDER = Path(__file__).parent / "reports"
 SCHEMA_OF = {"xray": "chest_xray", "ct": "chest_ct", "text": None}
@@ -28,10 +29,10 @@ _STRENGTH = {State.PRESENT: 3, State.UNCERTAIN: 2, State.ABSENT: 1}
 
 
 class SourceError(ValueError):
-    """A fault in a source file, with its line."""
+    """A fault in a source file, with the file and its line."""
 
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(f"line {line}: {reason}")
+    def __init__(self, path: Path, line: int, reason: str) -> None:
+        super().__init__(f"{path.name}, line {line}: {reason}")
 
 
 def parse_report(modality: str, marked: str) -> tuple[str, dict[str, State], tuple[Rationale, ...]]:
@@ -52,6 +53,8 @@ def parse_report(modality: str, marked: str) -> tuple[str, dict[str, State], tup
     text += marked[after:]
     if clean(text) != text:
         raise ValueError("the text is not clean NFC without outer or invisible characters")
+    if "{" in text or "}" in text:
+        raise ValueError("a curly brace without its partner")
     return text, *_read_marks(text, marks, schema)
 
 
@@ -89,20 +92,20 @@ def _marks(body: str, schema: Schema | None) -> Iterator[tuple[str, State, bool]
 
 
 def read_source(path: Path) -> Iterator[ReportRecord]:
-    """The reports of one source file; `SourceError` names the line of the report that is wrong."""
+    """The reports of one source file; `SourceError` names the line where the wrong report begins."""
     lines = path.read_text(encoding="utf-8").split("\n")
     heads = [number for number, line in enumerate(lines) if line.startswith("###")]
     if not heads:
-        raise SourceError(1, "no line '### modality | style | setting'")
+        raise SourceError(path, 1, "no line '### modality | style | setting'")
     for index, (head, following) in enumerate(zip(heads, [*heads[1:], len(lines)], strict=True), start=1):
         parts = [part.strip() for part in lines[head].removeprefix("###").split("|")]
         if len(parts) != 3 or parts[0] not in SCHEMA_OF:
-            raise SourceError(head + 1, "expected '### xray|ct|text | style | setting'")
+            raise SourceError(path, head + 1, "expected '### xray|ct|text | style | setting'")
         body = "\n".join(line.rstrip() for line in lines[head + 1 : following]).strip()
         try:
             text, labels, spans = parse_report(parts[0], body)
         except (ValueError, UserError) as error:
-            raise SourceError(head + 1, str(error)) from error
+            raise SourceError(path, head + 1, str(error)) from error
         meta = {"style": parts[1], "setting": parts[2], "source": path.stem}
         yield ReportRecord(text, f"{path.stem}-{index:03d}", parts[0], labels, spans, meta)
 
@@ -118,15 +121,14 @@ def counts(reports: list[ReportRecord]) -> str:
 
 
 def build(folder: Path = FOLDER) -> dict[str, list[ReportRecord]]:
-    """All reports by the file they go to; a text that stands twice is refused."""
+    """All reports by the file they go to; `ValueError` for a fault in a source or a text that stands twice."""
     files: dict[str, list[ReportRecord]] = defaultdict(list)
     seen: dict[str, str | None] = {}
     for path in sorted((folder / "source").glob("*.txt")):
         for report in read_source(path):
             digest = content_hash(report.text)
             if digest in seen:
-                message = f"{report.id} is a copy of {seen[digest]}"
-                raise InvalidFile(message, message)
+                raise ValueError(f"{report.id} is a copy of {seen[digest]}")
             seen[digest] = report.id
             name = SCHEMA_OF[report.modality or ""] or "clinical_text"
             files[_prefix(path) + name].append(report)
@@ -143,18 +145,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", type=Path, help="check this source only and print its counts")
     args = parser.parse_args()
-    if args.check:
-        try:
+    try:
+        if args.check:
             reports = list(read_source(args.check))
-        except SourceError as error:
-            sys.exit(f"{args.check}: {error}")
-        print(f"{len(reports)} reports, {sum(len(report.text.split()) for report in reports)} words")
-        print(counts(reports))
-        return
-    for name, reports in build().items():
+            print(f"{_size(reports)}\n{counts(reports)}")
+            return
+        files = build()
+    except ValueError as error:
+        sys.exit(str(error))
+    for name, reports in files.items():
         path = FOLDER / f"{name}.jsonl"
-        path.write_text("\n".join(map(to_json, reports)) + "\n", encoding="utf-8")
-        print(f"{path.name}: {len(reports)} reports, {sum(len(report.text.split()) for report in reports)} words")
+        path.write_text(file_text(reports), encoding="utf-8")
+        print(f"{path.name}: {_size(reports)}")
+
+
+def file_text(reports: list[ReportRecord]) -> str:
+    """A report file's content."""
+    return "".join(f"{to_json(report)}\n" for report in reports)
+
+
+def _size(reports: list[ReportRecord]) -> str:
+    return f"{len(reports)} reports, {sum(len(report.text.split()) for report in reports)} words"
 
 
 if __name__ == "__main__":

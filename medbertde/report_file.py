@@ -2,7 +2,7 @@
 
 Core: a row that is wrong is reported with its number and a sentence, the others are read on. Fields: `text`, optional
 `id`, `modality`, `labels` {label: state}, `rationales` [{label, start, end}], `meta`. In CSV, labels stand in columns
-named `label:<id>`; every other column goes to `meta`.
+named `label:<id>`; every other column goes to `meta`, cut to 1,000 characters. No message repeats text of a report.
 """
 
 from __future__ import annotations
@@ -10,17 +10,25 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
 from medbertde.schema import Schema, parse_state
-from medbertde.text import MAX_CHARS, clean, decode
-from medbertde.types import InvalidFile, InvalidSchema, Notice, Rationale, ReportRecord, State, UserError
+from medbertde.text import MAX_CHARS, clean, decode, normalise, shown
+from medbertde.types import InvalidFile, InvalidSchema, InvalidText, Notice, Rationale, ReportRecord, State, UserError
 
 LABEL_COLUMN = "label:"
 FORMULA_START = ("=", "+", "-", "@", "\t", "\r")
+_MAX_NAME = 200  # characters of an id or a modality
+_MAX_META = 1_000
+_MAX_CELL = 16 * 1024 * 1024
+_LINE_END = re.compile("\r\n|\r|\n")
+
+NumberedRow = tuple[int, "Mapping[str, Any] | Notice"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ def read_reports(name: str, data: bytes, *, schema: Schema | None = None, max_ch
     if not text.strip():
         raise InvalidFile(f"Die Datei {name} ist leer.", f"The file {name} is empty.")
     rows = readers[suffix](text)
-    return (_checked(number, raw, schema, max_chars) for number, raw in enumerate(rows, start=1))
+    return (_checked(number, raw, schema, max_chars) for number, raw in rows)
 
 
 def read_records(path: Path, schema: Schema | None = None) -> list[ReportRecord]:
@@ -64,50 +72,101 @@ def read_records(path: Path, schema: Schema | None = None) -> list[ReportRecord]
     return records
 
 
-def _jsonl_rows(text: str) -> Iterator[Mapping[str, Any] | Notice]:
-    for line in text.split("\n"):
-        if not line.strip():
-            continue
-        try:
-            raw = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
-            raw = None
-        yield raw if isinstance(raw, dict) else _fault("kein JSON-Objekt", "not a JSON object")
+def _jsonl_rows(text: str) -> Iterator[NumberedRow]:
+    """Numbers are lines of the file; blank ones are passed over."""
+    for number, line in enumerate(_lines(text), start=1):
+        if line.strip():
+            raw = _json_object(line)
+            yield number, _fault("kein JSON-Objekt", "not a JSON object") if raw is None else raw
 
 
-def _csv_rows(text: str) -> Iterator[Mapping[str, Any]]:
-    dialect: type[csv.Dialect] = csv.excel
-    header = text.split("\n", 1)[0]
-    if header.count(";") > header.count(","):
-        dialect = type("Semicolon", (csv.excel,), {"delimiter": ";"})
-    csv.field_size_limit(16 * 1024 * 1024)
-    rows = csv.DictReader(io.StringIO(text), dialect=dialect)
-    names = [name.strip() for name in rows.fieldnames or []]
+def _lines(text: str) -> Iterator[str]:
+    """The lines with their ends, one by one: a copy of a large file would take four times its size."""
+    start = 0
+    for match in _LINE_END.finditer(text):
+        yield text[start : match.end()]
+        start = match.end()
+    yield text[start:]
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError):  # ValueError: also a number of more than 4,300 digits
+        return None
+    return raw if isinstance(raw, dict) else None
+
+
+def _csv_rows(text: str) -> Iterator[NumberedRow]:
+    """Numbers count the reports, without the header."""
+    rows = _csv_cells(text)
+    names = [name.strip() for name in next(rows)]
     if "text" not in names:
-        shown = ", ".join(name[:30] for name in names[:12])
+        found = ", ".join(shown(name) for name in names[:12])
         raise InvalidFile(
-            f"Der CSV-Datei fehlt die Spalte „text“. Gefunden: {shown}. Bitte die Spalte mit dem Befundtext „text“ nennen.",
-            f"The CSV file has no column “text”. Found: {shown}. Please name the column with the report “text”.",
+            f"Der CSV-Datei fehlt die Spalte „text“. Gefunden: {found}. Bitte die Spalte mit dem Befundtext „text“ "
+            "nennen.",
+            f"The CSV file has no column “text”. Found: {found}. Please name the column with the report “text”.",
         )
-    rows.fieldnames = names
-    return (_from_csv(row) for row in rows)
+    first = next(rows, None)
+    if first is None:
+        raise InvalidFile(
+            "Die CSV-Datei enthält nur die Kopfzeile und keine Befunde.",
+            "The CSV file holds the header only and no reports.",
+        )
+    return ((number, _csv_row(names, cells)) for number, cells in enumerate(chain([first], rows), start=1))
 
 
-def _from_csv(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    labels = {
-        name.removeprefix(LABEL_COLUMN): value
-        for name, value in row.items()
-        if name and name.startswith(LABEL_COLUMN) and value and value.strip()
-    }
-    known = {"text", "id", "modality"}
-    meta = {
-        name: value for name, value in row.items() if name and name not in known and not name.startswith(LABEL_COLUMN)
-    }
-    return {"labels": labels, "meta": meta, **{name: row.get(name) or None for name in known}}
+def _csv_cells(text: str) -> Iterator[list[str]]:
+    """The rows of a CSV file that are not blank. Strict: a stray quote would otherwise swallow what follows."""
+    csv.field_size_limit(_MAX_CELL)
+    reader = csv.reader(_lines(text), delimiter=_delimiter(text), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error:
+            raise InvalidFile(
+                f"Die CSV-Datei ist ab Zeile {line} nicht lesbar: Ein Anführungszeichen ist nicht geschlossen oder "
+                "innerhalb eines Textes nicht verdoppelt.",
+                f"The CSV file cannot be read from line {line} on: a quote is not closed, or not doubled in a text.",
+            ) from None
+        if cells is None:
+            return
+        if cells:
+            yield cells
 
 
-def _txt_rows(text: str) -> Iterator[Mapping[str, Any]]:
-    yield {"text": text}
+def _delimiter(text: str) -> str:
+    r"""What separates the columns of the header; of a single column: nothing that occurs in a text.
+
+    >>> _delimiter("id;text"), _delimiter("id,text"), _delimiter("text")
+    (';', ',', '\x1f')
+    """
+    header = next(_lines(text.lstrip()))
+    likeliest = max(",;\t", key=header.count)
+    return likeliest if likeliest in header else "\x1f"
+
+
+def _csv_row(names: list[str], cells: list[str]) -> Mapping[str, Any] | Notice:
+    if any(cell.strip() for cell in cells[len(names) :]):
+        return _fault(
+            f"länger als die Kopfzeile ({len(cells)} statt {len(names)} Zellen); ein Text mit Trennzeichen muss in "
+            "Anführungszeichen stehen",
+            f"longer than the header ({len(cells)} instead of {len(names)} cells); a text with a separator must stand "
+            "in quotes",
+        )
+    row = {name: _without_apostrophe(cell) for name, cell in zip(names, cells, strict=False) if name}
+    known = {name: row.pop(name, None) for name in ("text", "id", "modality")}
+    labels = {name.removeprefix(LABEL_COLUMN): row.pop(name) for name in list(row) if name.startswith(LABEL_COLUMN)}
+    exported = _json_object(row.get("meta", ""))
+    if exported is not None:
+        del row["meta"]
+    return {**known, "labels": labels, "meta": {**row, **(exported or {})}}
+
+
+def _txt_rows(text: str) -> Iterator[NumberedRow]:
+    yield 1, {"text": text}
 
 
 def _checked(number: int, raw: Mapping[str, Any] | Notice, schema: Schema | None, max_chars: int) -> Row:
@@ -124,47 +183,86 @@ def _record(raw: Mapping[str, Any], schema: Schema | None, max_chars: int) -> Re
     if not isinstance(given, str):
         raise InvalidFile("Das Feld „text“ fehlt oder ist kein Text.", "The field “text” is missing or not a text.")
     text = clean(given, max_chars)
-    labels = _typed(raw, "labels", dict)
-    meta = _typed(raw, "meta", dict)
+    rationales = tuple(_rationale(item, text, schema) for item in _list(raw, "rationales"))
+    if rationales and not given.startswith(text):
+        raise InvalidFile(
+            "Die Textstellen können verschoben sein, weil der Text beim Lesen bereinigt wurde (Leerraum am Anfang, "
+            "Zeilenenden, NFC). Bitte die Positionen im bereinigten Text angeben.",
+            "The rationales may be shifted, because the text was cleaned on reading (space at its start, line ends, "
+            "NFC). Please give the positions in the cleaned text.",
+        )
     return ReportRecord(
         text=text,
-        id=_short(raw.get("id")),
-        modality=_short(raw.get("modality")),
-        labels=_states(labels, schema),
-        rationales=tuple(_rationale(item, text, schema) for item in _typed(raw, "rationales", list)),
-        meta={str(name)[:100]: str(value)[:1000] for name, value in meta.items() if value not in (None, "")},
+        id=_name(raw, "id"),
+        modality=_name(raw, "modality"),
+        labels=_states(_object(raw, "labels"), schema),
+        rationales=rationales,
+        meta=_meta(_object(raw, "meta")),
     )
 
 
-def _typed(raw: Mapping[str, Any], name: str, kind: type) -> Any:
-    value = raw.get(name) or kind()
-    if not isinstance(value, kind):
+def _object(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = raw.get(name) or {}
+    if not isinstance(value, dict):
         raise InvalidFile(
-            f"Das Feld „{name}“ hat die falsche Form (erwartet: {kind.__name__}).",
-            f"The field “{name}” has the wrong form (expected: {kind.__name__}).",
+            f"Das Feld „{name}“ muss ein Objekt in geschweiften Klammern sein.",
+            f"The field “{name}” must be an object in braces.",
         )
     return value
 
 
-def _short(value: object) -> str | None:
-    """An id or modality as a clean short string, None when empty."""
-    return clean(str(value), 200) if value not in (None, "") and str(value).strip() else None
+def _list(raw: Mapping[str, Any], name: str) -> list[Any]:
+    value = raw.get(name) or []
+    if not isinstance(value, list):
+        raise InvalidFile(
+            f"Das Feld „{name}“ muss eine Liste in eckigen Klammern sein.",
+            f"The field “{name}” must be a list in brackets.",
+        )
+    return value
+
+
+def _name(raw: Mapping[str, Any], field: str) -> str | None:
+    """An id or modality in one line, None when empty."""
+    value = raw.get(field)
+    if value is None:
+        return None
+    try:
+        name = " ".join(normalise(str(value)).split()) if isinstance(value, str | int | float) else None
+    except InvalidText:
+        name = None
+    if name is None or len(name) > _MAX_NAME:
+        raise InvalidFile(
+            f"Das Feld „{field}“ ist unbrauchbar. Erwartet wird ein lesbarer Text mit höchstens {_MAX_NAME} Zeichen.",
+            f"The field “{field}” cannot be used. A readable text of at most {_MAX_NAME} characters is expected.",
+        )
+    return name or None
 
 
 def _states(labels: Mapping[str, Any], schema: Schema | None) -> dict[str, State]:
+    """The states of the findings that have one; null or an empty cell says: not mentioned."""
+    given = {label: value for label, value in labels.items() if value is not None and str(value).strip()}
     if schema:
-        for label in labels:
+        for label in given:
             schema.label(label)
-    return {label: parse_state(value) for label, value in labels.items()}
+    return {label: parse_state(value) for label, value in given.items()}
+
+
+def _meta(meta: Mapping[str, Any]) -> dict[str, str]:
+    values = {
+        normalise(name)[:100]: normalise(str(value))[:_MAX_META] for name, value in meta.items() if value is not None
+    }
+    return {name: value for name, value in values.items() if name and value}
 
 
 def _rationale(item: Any, text: str, schema: Schema | None) -> Rationale:
-    try:
-        span = Rationale(str(item["label"]), int(item["start"]), int(item["end"]))
-    except (TypeError, KeyError, ValueError):
-        raise InvalidFile(
-            "Eine Textstelle braucht „label“, „start“ und „end“.", "A rationale needs “label”, “start” and “end”."
-        ) from None
+    match item:
+        case {"label": str(label), "start": int(start), "end": int(end)}:
+            span = Rationale(label, start, end)
+        case _:
+            raise InvalidFile(
+                "Jede Textstelle braucht „label“ sowie „start“ und „end“ als ganze Zahlen.",
+                "Each rationale needs “label”, and “start” and “end” as whole numbers.",
+            )
     if schema:
         schema.label(span.label)
     if not 0 <= span.start < span.end <= len(text):
@@ -204,11 +302,20 @@ def to_csv(records: Iterable[ReportRecord], schema: Schema) -> Iterator[str]:
 
 
 def csv_line(cells: Iterable[str]) -> str:
-    """One CSV line with its line end, formulas neutralised by an apostrophe.
+    r"""One CSV line with its line end, formulas neutralised by an apostrophe that `read_reports` takes off again.
 
     >>> csv_line(["=1+1", "Kein Pneu."])
-    "'=1+1,Kein Pneu.\\r\\n"
+    "'=1+1,Kein Pneu.\r\n"
     """
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(f"'{cell}" if cell.startswith(FORMULA_START) else cell for cell in cells)
+    csv.writer(buffer).writerow(f"'{cell}" if _is_formula(cell) else cell for cell in cells)
     return buffer.getvalue()
+
+
+def _is_formula(cell: str) -> bool:
+    """Whether a spreadsheet would run the cell, or would after apostrophes are taken off."""
+    return cell.lstrip("'").startswith(FORMULA_START)
+
+
+def _without_apostrophe(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell

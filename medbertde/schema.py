@@ -6,7 +6,7 @@ Core: knows YAML, but neither models nor databases.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,11 +14,13 @@ from typing import Any
 
 import yaml
 
+from medbertde.text import shown
 from medbertde.types import InvalidSchema, State
 
 SCHEMA_FOLDER = Path(__file__).parent.parent / "data" / "schemas"
 RESERVED_KEYS = frozenset("0123?")  # the annotation card's own keys
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ class Schema:
         for label in self.labels:
             if label.id == label_id:
                 return label
+        found, allowed = shown(label_id), ", ".join(self.label_ids)
         raise InvalidSchema(
-            f"Der Befund „{label_id}“ gehört nicht zum Schema {self.id}. Erlaubt sind: {', '.join(self.label_ids)}.",
-            f"The finding “{label_id}” is not in the schema {self.id}. Allowed are: {', '.join(self.label_ids)}.",
+            f"Der Befund „{found}“ gehört nicht zum Schema {self.id}. Erlaubt sind: {allowed}.",
+            f"The finding “{found}” is not in the schema {self.id}. Allowed are: {allowed}.",
         )
 
 
@@ -68,8 +71,9 @@ def parse_state(value: object) -> State:
     word = str(value).strip().lower()
     if word not in _STATE_WORDS:
         raise InvalidSchema(
-            f"„{word[:40]}“ ist kein Zustand. Erlaubt sind: present, uncertain, absent (vorhanden, unsicher, verneint).",
-            f"“{word[:40]}” is not a state. Allowed are: present, uncertain, absent.",
+            f"„{shown(word)}“ ist kein Zustand. Erlaubt sind: present, uncertain, absent (oder vorhanden, unsicher, "
+            "verneint).",
+            f"“{shown(word)}” is not a state. Allowed are: present, uncertain, absent.",
         )
     return _STATE_WORDS[word]
 
@@ -87,13 +91,19 @@ def read_schema(path: Path) -> Schema:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         labels = tuple(_label(item) for item in raw["labels"])
         schema = Schema(str(raw["id"]), int(raw["version"]), dict(raw["title"]), str(raw["modality"]), labels)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise _invalid(path, f"{type(error).__name__}: {error}") from error
-    _check(path, schema)
+    except KeyError as error:
+        raise _invalid(path, f"Das Feld {error} fehlt", f"the field {error} is missing") from error
+    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+        found = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise _invalid(path, f"Der Aufbau stimmt nicht ({found})", f"its form is wrong ({found})") from error
+    for de, en in _faults(path, schema):
+        raise _invalid(path, de, en)
     return schema
 
 
 def _label(item: Mapping[str, Any]) -> Label:
+    if not isinstance(item["phrasings"], list):
+        raise TypeError("phrasings must be a list")
     return Label(
         id=str(item["id"]),
         name=dict(item["name"]),
@@ -104,38 +114,59 @@ def _label(item: Mapping[str, Any]) -> Label:
     )
 
 
-def _check(path: Path, schema: Schema) -> None:
+def _faults(path: Path, schema: Schema) -> Iterator[tuple[str, str]]:
+    """What is wrong with the values of a schema, in German and English."""
     if schema.id != path.stem:
-        raise _invalid(path, f"id {schema.id!r} differs from the file name")
-    ids, keys = schema.label_ids, [label.key for label in schema.labels]
-    if not ids:
-        raise _invalid(path, "no labels")
-    for label_id in ids:
-        if not _ID.fullmatch(label_id):
-            raise _invalid(path, f"label id {label_id!r} must be letters, digits and underscores")
-    for name, values in (("label id", ids), ("key", keys)):
-        doubled = {value for value in values if values.count(value) > 1}
-        if doubled:
-            raise _invalid(path, f"{name} used twice: {', '.join(sorted(doubled))}")
-    bad_keys = [key for key in keys if len(key) != 1 or key in RESERVED_KEYS]
-    if bad_keys:
-        raise _invalid(path, f"keys must be one character and not one of 0 1 2 3 ?: {', '.join(bad_keys)}")
+        yield f"Die id „{schema.id}“ ist nicht der Dateiname", f"the id “{schema.id}” is not the name of the file"
+    if not schema.labels:
+        yield "Es gibt keine Befunde (labels)", "there are no labels"
+    if not _in_both(schema.title):
+        yield "Der Titel fehlt auf Deutsch oder Englisch (de, en)", "the title is missing in one language (de, en)"
+    for label in schema.labels:
+        yield from _label_faults(label)
+    for values in (schema.label_ids, tuple(label.key for label in schema.labels)):
+        for doubled in sorted({value for value in values if values.count(value) > 1}):
+            yield f"„{doubled}“ ist zweimal vergeben", f"“{doubled}” is used twice"
 
 
-def _invalid(path: Path, reason: str) -> InvalidSchema:
+def _label_faults(label: Label) -> Iterator[tuple[str, str]]:
+    if not _ID.fullmatch(label.id):
+        yield (
+            f"Die id „{label.id}“ darf nur Buchstaben ohne Umlaute, Ziffern und Unterstriche enthalten",
+            f"the id “{label.id}” may hold plain letters, digits and underscores only",
+        )
+    if not _in_both(label.name) or not _in_both(label.definition):
+        yield (
+            f"Name oder Definition von {label.id} fehlt auf Deutsch oder Englisch (de, en)",
+            f"the name or definition of {label.id} is missing in one language (de, en)",
+        )
+    if not _COLOUR.fullmatch(label.colour):
+        yield f"Die Farbe von {label.id} hat nicht die Form #1a2b3c", f"the colour of {label.id} is not like #1a2b3c"
+    if len(label.key) != 1 or label.key in RESERVED_KEYS:
+        yield (
+            f"Die Taste von {label.id} muss ein einzelnes Zeichen sein, und zwar keines von 0 1 2 3 ?",
+            f"the key of {label.id} must be one character and none of 0 1 2 3 ?",
+        )
+
+
+def _in_both(text: Mapping[str, str]) -> bool:
+    return all(text.get(language) for language in ("de", "en"))
+
+
+def _invalid(path: Path, de: str, en: str) -> InvalidSchema:
     return InvalidSchema(
-        f"Die Schemadatei {path.name} ist nicht lesbar: {reason}.",
-        f"The schema file {path.name} cannot be used: {reason}.",
+        f"Die Schemadatei {path.name} ist nicht brauchbar. {de}.", f"The schema file {path.name} cannot be used: {en}."
     )
 
 
 @cache
 def load_schema(schema_id: str, folder: Path = SCHEMA_FOLDER) -> Schema:
     """The schema with this id, read once; `InvalidSchema` when there is none."""
-    if schema_id not in schema_ids(folder):
+    there = schema_ids(folder)
+    if schema_id not in there:
         raise InvalidSchema(
-            f"Das Schema „{schema_id}“ gibt es nicht. Vorhanden sind: {', '.join(schema_ids(folder))}.",
-            f"There is no schema “{schema_id}”. Available are: {', '.join(schema_ids(folder))}.",
+            f"Das Schema „{shown(schema_id)}“ gibt es nicht. Vorhanden sind: {', '.join(there)}.",
+            f"There is no schema “{shown(schema_id)}”. Available are: {', '.join(there)}.",
         )
     return read_schema(folder / f"{schema_id}.yaml")
 

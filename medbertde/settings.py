@@ -45,6 +45,7 @@ class Settings:
         _require("language", self.language, self.language in ("de", "en"), "de, en")
         _require("device", self.device, self.device in ("auto", "cpu", "cuda", "mps"), "auto, cpu, cuda, mps")
         _require("port", self.port, 0 <= self.port <= 65_535, "0 … 65535")
+        _require("threads", self.threads, self.threads >= 0, "≥ 0")
         for name in ("max_chars", "max_upload_mb", "max_import_rows", "lease_minutes"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "> 0")
 
@@ -77,7 +78,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def _convert(name: str, value: str, kind: str) -> object:
     if kind == "Path":
-        return Path(value).expanduser()
+        return Path(os.path.expanduser(value))  # unlike Path.expanduser it leaves an unknown "~user" as it is
     if kind != "int":
         return value
     try:
@@ -92,6 +93,6 @@ def _convert(name: str, value: str, kind: str) -> object:
 def _require(name: str, value: object, ok: bool, allowed: str) -> None:
     if not ok:
         raise UserError(
-            f"Die Einstellung {PREFIX}{name.upper()} ist „{value}“, erlaubt: {allowed}.",
+            f"Die Einstellung {PREFIX}{name.upper()} ist „{value}“, erlaubt ist: {allowed}.",
             f"The setting {PREFIX}{name.upper()} is “{value}”, allowed: {allowed}.",
         )

@@ -5,19 +5,22 @@ Core: pure functions over strings. Offsets are Unicode code points of the NFC te
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
 
-from medbertde.types import InvalidText, Notice
+from medbertde.types import InvalidFile, InvalidText, Notice
 
 MAX_CHARS = 20_000
 MASK = "[MASK]"
 
 _WORD = re.compile(r"\w+(?:[-./'’]\w+)*|[^\w\s]")
-_INVISIBLE = re.compile("[\x01-\x08\x0b\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-_LINE_END = re.compile("\r\n|[\r\x0c\x85\u2028\u2029]")
+_INVISIBLE = re.compile("[\x01-\x08\x0e-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")  # \x0b: a line break within a paragraph, from Word
+_MARKUP = re.compile(r"</?[a-z][a-z0-9]*(\s[^<>]*)?/?>", re.IGNORECASE)
+_NAME = re.compile(r"[\w:.?+-]{1,40}")
 _SENTENCE_END = re.compile(r"[.!?:]+[\"“”)]*(?=\s+\S)|\n+")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(/])(?:[A-Za-zÄÖÜäöü]|bds|ca|bzw|ggf|evtl|vgl|re|li|inkl|exkl|max|min|mind|ehem|sog|usw|etc|Nr|Abb|Tab|St|"
@@ -30,9 +33,9 @@ _COUNTED = re.compile(
     r"Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jänner|postoperativ)"
 )
 _GERMAN = frozenset(
-    "der die das und nicht kein keine keinen mit bei im in von des dem den ist sind nach ohne zum zur auf ein eine einer "
-    "eines rechts links beidseits unauffällig regelrecht nachweis befund lage herz lunge erguss verdacht für sich als zu "
-    "am aus auch noch wird zeigt zustand vor".split()
+    "der die das und nicht kein keine keinen mit bei im in von des dem den ist sind nach ohne zum zur auf ein eine "
+    "einer eines rechts links beidseits unauffällig regelrecht nachweis befund lage herz lunge erguss verdacht für "
+    "sich als zu am aus auch noch wird zeigt zustand vor".split()
 )
 _ENGLISH = frozenset(
     "the and of is are no not with without in there right left lung lungs heart normal evidence from for this that was "
@@ -51,6 +54,18 @@ def clean(text: str, max_chars: int = MAX_CHARS) -> str:
     """
     if len(text) > 4 * max_chars:
         raise _too_long(len(text), max_chars)
+    text = normalise(text)
+    if not text:
+        raise InvalidText(
+            "Der Text ist leer. Bitte einen Befundtext eingeben.", "The text is empty. Please enter a report."
+        )
+    if len(text) > max_chars:
+        raise _too_long(len(text), max_chars)
+    return text
+
+
+def normalise(text: str) -> str:
+    """What `clean` does to the characters, for short fields too; may come out empty. `InvalidText` as there."""
     if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
         raise InvalidText(
             "Der Text enthält unlesbare Zeichen (Nullbyte oder beschädigte Zeichen). Bitte aus der Quelle neu kopieren "
@@ -59,14 +74,7 @@ def clean(text: str, max_chars: int = MAX_CHARS) -> str:
             "source or save it as UTF-8.",
         )
     text = _INVISIBLE.sub("", _LINE_END.sub("\n", text))
-    text = unicodedata.normalize("NFC", text).strip()
-    if not text:
-        raise InvalidText(
-            "Der Text ist leer. Bitte einen Befundtext eingeben.", "The text is empty. Please enter a report."
-        )
-    if len(text) > max_chars:
-        raise _too_long(len(text), max_chars)
-    return text
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def _too_long(found: int, allowed: int) -> InvalidText:
@@ -78,23 +86,39 @@ def _too_long(found: int, allowed: int) -> InvalidText:
 
 
 def decode(data: bytes, name: str = "") -> str:
-    """The text of an uploaded file, which must be UTF-8 (a byte-order mark is fine) and not binary."""
+    """The text of an uploaded file; `InvalidFile` unless it is UTF-8 (a byte-order mark is fine) and not binary."""
+    where = f" {name}" if name else ""
+    if b"\x00" in data and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InvalidFile(
+            f"Die Datei{where} enthält Nullbytes und ist keine Textdatei in UTF-8. Bitte sie als Textdatei mit der "
+            "Kodierung UTF-8 speichern.",
+            f"The file{where} contains null bytes and is no text file in UTF-8. Please save it as a text file with "
+            "the encoding UTF-8.",
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        where = f" {name}" if name else ""
-        raise InvalidText(
-            f"Die Datei{where} ist nicht in UTF-8 gespeichert (Byte {error.start + 1} ist nicht lesbar). Bitte im "
-            "Editor „Speichern unter“ mit der Kodierung UTF-8 wählen.",
+        raise InvalidFile(
+            f"Die Datei{where} ist nicht in UTF-8 gespeichert (Byte {error.start + 1} ist nicht lesbar). Bitte sie "
+            "noch einmal speichern und als Kodierung UTF-8 wählen (in Excel: „CSV UTF-8“).",
             f"The file{where} is not saved as UTF-8 (byte {error.start + 1} cannot be read). Please save it again with "
-            "the encoding UTF-8.",
+            "the encoding UTF-8 (in Excel: “CSV UTF-8”).",
         ) from error
 
 
-def content_hash(text: str) -> str:
-    """SHA-256 of the text with white space collapsed: equal for copies that differ only in layout.
+def shown(value: object) -> str:
+    """A name found in a file, as a message may repeat it: one word as it is, anything else could be report text.
 
-    >>> content_hash("Kein Pneu.") == content_hash(" Kein  Pneu.\\n")
+    >>> shown("Pneu"), shown("Kein Pneu, kein Erguss.")
+    ('Pneu', '…')
+    """
+    return str(value) if _NAME.fullmatch(str(value)) else "…"
+
+
+def content_hash(text: str) -> str:
+    r"""SHA-256 of the text with white space collapsed: equal for copies that differ only in layout.
+
+    >>> content_hash("Kein Pneu.") == content_hash(" Kein  Pneu.\n")
     True
     """
     return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()
@@ -144,7 +168,7 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def notices(text: str) -> tuple[Notice, ...]:
-    """Remarks about a text that a model may read badly: not German, or hardly any words.
+    """Remarks about a text that a model may read badly: not German, hardly any words, or markup between them.
 
     >>> [notice.code for notice in notices("No evidence of pneumothorax. The heart is normal in size.")]
     ['not_german']
@@ -159,6 +183,14 @@ def notices(text: str) -> tuple[Notice, ...]:
                 "not_german",
                 "Der Text scheint nicht auf Deutsch zu sein. Die Modelle lesen nur deutsche Befunde.",
                 "The text does not seem to be German. The models read German reports only.",
+            )
+        )
+    if _MARKUP.search(text):
+        found.append(
+            Notice(
+                "markup",
+                "Der Text enthält HTML-Tags. Sie werden als Text mitgelesen; bitte nur den Befundtext eingeben.",
+                "The text contains HTML tags. They are read as text; please enter the report only.",
             )
         )
     if len(tokens) < 2:

@@ -7,6 +7,7 @@ the training part only, so no sentence crosses a split.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from medbertde.types import ReportRecord, State
 LEXICON = Path(__file__).parent.parent / "data" / "lexicon.yaml"
 STRENGTH = {State.PRESENT: 3, State.UNCERTAIN: 2, State.ABSENT: 1}
 
+_SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"})
 _ARTICLES = {"m": ("kein", "ein"), "n": ("kein", "ein"), "f": ("keine", "eine"), "pl": ("keine", "")}
 
 Labels = Mapping[str, State]
@@ -39,22 +41,24 @@ def load_lexicon(schema_id: str, path: Path = LEXICON) -> Lexicon | None:
 
 
 def single_sentences(record: ReportRecord) -> list[ReportRecord]:
-    """Each sentence with evidence as a report of its own.
+    """Each sentence with evidence as a report of its own, if it is certain what it says.
 
-    A sentence whose evidence was marked within a longer span keeps only the labels of spans that lie inside it.
+    Evidence carries no state of its own, so a sentence is left out where the report says more than one thing about one
+    of its findings, and where evidence reaches beyond it: its labels would be a guess.
     """
     found = []
     for start, end in sentences(record.text):
-        spans = [span for span in record.rationales if start <= span.start and span.end <= end + 1]
-        if spans and len({span.label for span in spans}) == len(spans):
-            states = {span.label: _state_of(record, span.label) for span in spans}
-            labels = {label: state for label, state in states.items() if state}
+        touching = [span for span in record.rationales if span.start < end and start < span.end]
+        states = {span.label: _state_of(record, span.label) for span in touching}
+        labels = {label: state for label, state in states.items() if state}
+        inside = all(start <= span.start and span.end <= end for span in touching)
+        if touching and inside and len(labels) == len(states):
             found.append(replace(record, text=record.text[start:end], labels=labels, rationales=()))
     return found
 
 
 def _state_of(record: ReportRecord, label: str) -> State | None:
-    """The state of a label whose every span agrees with the report; None where a report says more than one thing."""
+    """The state of a finding wherever the report mentions it; None where several mentions may differ."""
     mentions = sum(span.label == label for span in record.rationales)
     return record.labels.get(label) if mentions == 1 or record.labels.get(label) is State.ABSENT else None
 
@@ -73,7 +77,7 @@ def merge(labels: Sequence[Labels]) -> dict[str, State]:
 
 
 def recombine(pool: Sequence[ReportRecord], rng: random.Random) -> ReportRecord:
-    """A report of 2 to 9 sentences drawn from `pool` (see `single_sentences`), joined by space, line break or bullet."""
+    """A report of 2 to 9 sentences of `pool` (see `single_sentences`), joined by space, line break or bullet."""
     parts = rng.sample(pool, k=min(len(pool), rng.randint(2, 9)))
     separator = rng.choice((" ", " ", "\n", "\n- ", " - "))
     return ReportRecord(separator.join(part.text for part in parts), labels=merge([part.labels for part in parts]))
@@ -109,7 +113,28 @@ def _fill(lexicon: Lexicon, kind: str, gender: str, noun: str, rng: random.Rando
     negative, indefinite = _ARTICLES[gender]
     template = rng.choice(lexicon.templates[kind])
     side = rng.choice(lexicon.templates["sides"])
-    return template.format(n=noun, k=f"{negative} {noun}", e=f"{indefinite} {noun}".strip(), s=side)
+    article = f"{indefinite} {noun}".strip()
+    return template.format(n=noun, g=genitive(gender, noun), k=f"{negative} {noun}", e=article, s=side)
+
+
+def genitive(gender: str, noun: str) -> str:
+    """The noun phrase as radiologists put it after "Nachweis", "Hinweis" or "Ausschluss".
+
+    >>> genitive("m", "kleiner Pleuraerguss"), genitive("f", "frische Fraktur"), genitive("pl", "Rundherde")
+    ('eines kleinen Pleuraergusses', 'einer frischen Fraktur', 'von Rundherden')
+    """
+    *adjectives, head = noun.split()
+    if gender == "pl":
+        return f"von {noun}" if adjectives or head[-1] in "ns" else f"von {noun}n"
+    declined = " ".join(re.sub("(e|er|es)$", "en", word) if word[0].islower() else word for word in adjectives)
+    return " ".join(f"{'einer' if gender == 'f' else 'eines'} {declined} {head}{_ending(gender, head)}".split())
+
+
+def _ending(gender: str, head: str) -> str:
+    """The genitive ending of a masculine or neuter noun; abbreviations and Greek words take none."""
+    if gender == "f" or head.isupper() or head.endswith(("us", "x", "os", "eu")):
+        return ""
+    return "es" if head.endswith(("s", "d", "z")) else "s"
 
 
 def _several(lexicon: Lexicon, rng: random.Random, most: int) -> dict[str, tuple[str, str]]:
@@ -153,17 +178,7 @@ def vary(text: str, rng: random.Random) -> str:
     if draw < 0.12:
         return text.replace("ß", "ss")
     if draw < 0.17:
-        for umlaut, spelled in (
-            ("ä", "ae"),
-            ("ö", "oe"),
-            ("ü", "ue"),
-            ("Ä", "Ae"),
-            ("Ö", "Oe"),
-            ("Ü", "Ue"),
-            ("ß", "ss"),
-        ):
-            text = text.replace(umlaut, spelled)
-        return text
+        return text.translate(_SPELLED_OUT)
     if draw < 0.22:
         return text.upper() if rng.random() < 0.2 else text.lower()
     if draw < 0.30:

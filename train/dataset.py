@@ -43,14 +43,73 @@ class Batch:
     targets: Tensor  # (reports, outputs)
 
 
-def part_of(record: ReportRecord, test: float, validation: float) -> str:
-    """ "test", "validation" or "train", fixed by the hash of the report's family (else of its text).
+@dataclass(frozen=True)
+class Parts:
+    """The reports of a run by use. `own` are those it was given, `replay` others that keep it from forgetting."""
+
+    own: list[ReportRecord]
+    replay: list[ReportRecord]
+    validation: list[ReportRecord]
+    test: list[ReportRecord]
+
+    @property
+    def train(self) -> list[ReportRecord]:
+        """All reports to learn from."""
+        return [*self.own, *self.replay]
+
+
+def divide(
+    own: Sequence[ReportRecord],
+    *,
+    replay: Sequence[ReportRecord] = (),
+    test: Sequence[ReportRecord] | None = None,
+    test_share: float,
+    validation_share: float,
+) -> Parts:
+    """Divide reports by their hash; where `test` is given, it replaces the share that would be held out.
+
+    Nothing is learnt from a report of the test part, nor from a copy of it or another report of its family, wherever
+    it comes from. A report that is both own and replayed counts once, with its own labels. Without any validation
+    report the training reports take that part.
+    """
+    share = test_share if test is None else 0.0
+    held_out = [record for record in own if part_of(record, share, 0.0) == "test"] if test is None else list(test)
+    tested, given = _identities(held_out), _identities(own)
+    known = [record for record in own if not _identities([record]) & tested]
+    added = [record for record in replay if not _identities([record]) & (tested | given)]
+    learnt, kept = _hold_back(known, share, validation_share)
+    replayed, kept_too = _hold_back(added, 0.0, validation_share)
+    return Parts(learnt, replayed, [*kept, *kept_too] or [*learnt, *replayed], held_out)
+
+
+def _hold_back(
+    records: Sequence[ReportRecord], test_share: float, validation_share: float
+) -> tuple[list[ReportRecord], list[ReportRecord]]:
+    """The reports to learn from, and those of the validation part."""
+    learnt: list[ReportRecord] = []
+    validation: list[ReportRecord] = []
+    for record in records:
+        part = part_of(record, test_share, validation_share)
+        (validation if part == "validation" else learnt).append(record)
+    return learnt, validation
+
+
+def part_of(record: ReportRecord, test_share: float, validation_share: float) -> str:
+    """The part of a report (test, validation or train), fixed by the hash of its family (else of its text).
 
     The same report falls into the same part in every run, so a held-out report never becomes a training one.
     """
     family = record.meta.get("family") or content_hash(record.text)
     place = int(hashlib.sha256(family.encode()).hexdigest()[:8], 16) / 0x1_0000_0000
-    return "test" if place < test else "validation" if place < test + validation else "train"
+    if place < test_share:
+        return "test"
+    return "validation" if place < test_share + validation_share else "train"
+
+
+def _identities(records: Sequence[ReportRecord]) -> set[str]:
+    """What tells reports apart: their text without layout, and their family."""
+    families = {record.meta["family"] for record in records if record.meta.get("family")}
+    return families | {content_hash(record.text) for record in records}
 
 
 def targets(record: ReportRecord, schema: Schema) -> tuple[float, ...]:

@@ -47,6 +47,8 @@ def measure(truth: Ints, scores: Floats, thresholds: Sequence[float], labels: Se
 
 
 def _one_label(gold: Ints, score: Floats, decided: NDArray[np.bool_]) -> dict[str, float | None]:
+    if not len(gold):  # every report is left out
+        return {"positives": 0.0, "auroc": None, "f1": 0.0, "precision": 0.0, "recall": 0.0}
     precision, recall, f1, _ = precision_recall_fscore_support(gold, decided, average="binary", zero_division=0.0)
     both = 0 < gold.sum() < len(gold)
     return {

@@ -15,6 +15,7 @@ import math
 import random
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,11 +29,37 @@ from medbertde.inference.checkpoint import CheckpointFacts, Lineage, load_checkp
 from medbertde.report_file import read_records
 from medbertde.schema import schema_ids
 from medbertde.text import content_hash
-from medbertde.types import Task
+from medbertde.types import Task, TrainingRefused, UserError
 from train.augment import cue_sentence, load_lexicon
 from train.dataset import buckets, pad
+from train.steps import adamw, take_step
 
 IGNORED = -100
+HELD_OUT_OF = 50  # one document in this many is held out
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """What a run does; `main` explains each value in its `--help`."""
+
+    files: list[Path]
+    tokenizer: str
+    out: Path
+    name: str | None = None
+    layers: int = 4
+    hidden: int = 256
+    heads: int = 4
+    max_tokens: int = 256
+    epochs: int = 60
+    batch_tokens: int = 4096
+    rate: float = 1e-3
+    warmup: int = 200
+    share: float = 0.15
+    cues: int = 4000
+    precision: str = "no"
+    half: bool = False
+    seed: int = 42
+    cpu: bool = False
 
 
 def windows(pieces: Sequence[int], first: int, last: int, max_tokens: int) -> list[list[int]]:
@@ -76,11 +103,29 @@ def learning_rate(step: int, total: int, warmup: int, peak: float) -> float:
 def read_texts(files: Sequence[Path], cues: int, seed: int) -> tuple[list[str], list[str]]:
     """Training and held-out texts; `cues` short statements from the lexicon join the training part."""
     texts = [record.text for path in files for record in read_records(path)]
-    held_out = [text for text in texts if int(content_hash(text)[:8], 16) % 50 == 0]
-    train = [text for text in texts if int(content_hash(text)[:8], 16) % 50]
+    held_out = [text for text in texts if _is_held_out(text)]
+    train = [text for text in texts if not _is_held_out(text)]
+    if not train or not held_out:
+        raise TrainingRefused(
+            f"Die {len(texts)} Texte reichen nicht: Etwa jeder {HELD_OUT_OF}. wird zum Prüfen zurückgehalten, hier "
+            f"sind es {len(held_out)}. Bitte mehr Texte angeben.",
+            f"The {len(texts)} texts are too few: about one in {HELD_OUT_OF} is held out for testing, here it is "
+            f"{len(held_out)}. Please give more texts.",
+        )
     rng = random.Random(seed)
     lexicons = [lexicon for schema_id in schema_ids() if (lexicon := load_lexicon(schema_id))]
     return train + [cue_sentence(rng.choice(lexicons), rng).text for _ in range(cues)], held_out
+
+
+def _is_held_out(text: str) -> bool:
+    return int(content_hash(text)[:8], 16) % HELD_OUT_OF == 0
+
+
+def token_rows(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[list[int]]:
+    """The windows of all texts, special tokens included."""
+    first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
+    encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return [row for pieces in encoded for row in windows(pieces, first, last, max_tokens)]
 
 
 def epoch_batches(
@@ -109,70 +154,70 @@ def held_out_loss(model: BertForMaskedLM, rows: Sequence[Sequence[int]], tokeniz
     return total / max(1.0, count)
 
 
-def train(args: argparse.Namespace) -> float:
+def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> BertForMaskedLM:
+    """An untrained BERT of the configured size; it always has 512 positions, whatever the windows are."""
+    return BertForMaskedLM(
+        BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=config.hidden,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            intermediate_size=4 * config.hidden,
+            max_position_embeddings=512,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def train(config: PretrainConfig) -> float:
     """Run the job; returns the lowest held-out loss (nats per chosen token)."""
-    accelerator = Accelerator(mixed_precision=args.precision, cpu=args.cpu)
-    set_seed(args.seed)
-    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
-    first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
-    rows, held_out = (
-        [
-            row
-            for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]
-            if ids
-            for row in windows(ids, first, last, args.max_tokens)
-        ]
-        for texts in read_texts(args.files, args.cues, args.seed)
-    )
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=args.hidden, num_hidden_layers=args.layers, num_attention_heads=args.heads,
-        intermediate_size=4 * args.hidden, max_position_embeddings=512, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    model = BertForMaskedLM(config)
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    plain = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}], fused=True
-    )
-    model, optimizer = accelerator.prepare(model, optimizer)
-    total = args.epochs * len(buckets([len(row) for row in rows], args.batch_tokens, random.Random(0)))
+    accelerator = Accelerator(mixed_precision=config.precision, cpu=config.cpu)
+    set_seed(config.seed)
+    tokenizer = AutoTokenizer.from_pretrained(config.tokenizer)
+    texts, held_out_texts = read_texts(config.files, config.cues, config.seed)
+    rows = token_rows(texts, tokenizer, config.max_tokens)
+    held_out = token_rows(held_out_texts, tokenizer, config.max_tokens)
+    model = build_model(config, tokenizer)
+    model, optimizer = accelerator.prepare(model, adamw(model, weight_decay=0.01))
+    plain = accelerator.unwrap_model(model)
+    total = config.epochs * len(buckets([len(row) for row in rows], config.batch_tokens, random.Random(0)))
     step, best, started, tokens = 0, math.inf, time.monotonic(), 0
-    for epoch in range(args.epochs):
+    for epoch in range(config.epochs):
         losses = []
-        for batch in epoch_batches(rows, tokenizer, args.batch_tokens, args.share, seed=args.seed + epoch):
+        for batch in epoch_batches(rows, tokenizer, config.batch_tokens, config.share, seed=config.seed + epoch):
             ids, attention, targets = (tensor.to(accelerator.device) for tensor in batch)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, total, args.warmup, args.rate)
             with accelerator.autocast():
-                loss = masked_loss(accelerator.unwrap_model(model), ids, attention, targets)
-            accelerator.backward(loss)
-            accelerator.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
+                loss = masked_loss(plain, ids, attention, targets)
+            rate = learning_rate(step, total, config.warmup, config.rate)
+            losses.append(take_step(accelerator, model, optimizer, loss, rate))
             step, tokens = step + 1, tokens + int(attention.sum())
-            losses.append(loss.item())
-        held = held_out_loss(accelerator.unwrap_model(model), held_out, tokenizer)
+        held = held_out_loss(plain, held_out, tokenizer)
         speed = tokens / (time.monotonic() - started)
+        mean = sum(losses) / len(losses)
         print(
-            f"epoch {epoch + 1}/{args.epochs} loss {sum(losses) / len(losses):.3f} held-out {held:.3f} {speed:,.0f} tokens/s",
-            flush=True,
+            f"epoch {epoch + 1}/{config.epochs} loss {mean:.3f} held-out {held:.3f} {speed:,.0f} tokens/s", flush=True
         )
         if held < best and accelerator.is_main_process:
             best = held
-            save_checkpoint(accelerator.unwrap_model(model), tokenizer, _facts(args, best), args.out)
-    if args.half and accelerator.is_main_process:
-        kept = load_checkpoint(args.out)
-        save_checkpoint(kept.model.half(), tokenizer, kept.facts, args.out)
+            save_checkpoint(plain, tokenizer, _facts(config, best), config.out)
+    if config.half and accelerator.is_main_process:
+        _halve(config.out)
     return best
 
 
-def _facts(args: argparse.Namespace, loss: float) -> CheckpointFacts:
+def _facts(config: PretrainConfig, loss: float) -> CheckpointFacts:
     return CheckpointFacts(
-        name=args.name or args.out.name,
+        name=config.name or config.out.name,
         task=Task.FILL_MASK,
         figures={"held_out_loss": loss, "held_out_perplexity": math.exp(loss)},
-        lineage=Lineage(seed=args.seed, created_at=datetime.now(UTC).isoformat(timespec="seconds")),
+        lineage=Lineage(seed=config.seed, created_at=datetime.now(UTC).isoformat(timespec="seconds")),
     )
+
+
+def _halve(folder: Path) -> None:
+    """Store the weights of a checkpoint in 16 bits."""
+    kept = load_checkpoint(folder)
+    save_checkpoint(kept.model.half(), kept.tokenizer, kept.facts, folder)
 
 
 def main() -> None:
@@ -182,22 +227,26 @@ def main() -> None:
     parser.add_argument("--tokenizer", required=True, help="tokenizer folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--name", help="name of the model; default: the folder's")
-    parser.add_argument("--layers", type=int, default=4, help="transformer layers")
-    parser.add_argument("--hidden", type=int, default=256, help="hidden size; the feed-forward size is four times it")
-    parser.add_argument("--heads", type=int, default=4, help="attention heads")
-    parser.add_argument("--max-tokens", type=int, default=256, help="longest window in tokens")
-    parser.add_argument("--epochs", type=int, default=60, help="passes over the text")
-    parser.add_argument("--batch-tokens", type=int, default=4096, help="tokens per step, padding included")
-    parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
-    parser.add_argument("--warmup", type=int, default=200, help="warm-up steps")
-    parser.add_argument("--share", type=float, default=0.15, help="share of tokens chosen for the loss")
-    parser.add_argument("--cues", type=int, default=4000, help="short lexicon statements added to the text")
-    parser.add_argument("--precision", default="no", choices=("no", "bf16", "fp16"), help="mixed precision")
+    parser.add_argument("--layers", type=int, help="transformer layers")
+    parser.add_argument("--hidden", type=int, help="hidden size; the feed-forward size is four times it")
+    parser.add_argument("--heads", type=int, help="attention heads")
+    parser.add_argument("--max-tokens", type=int, help="longest window in tokens")
+    parser.add_argument("--epochs", type=int, help="passes over the text")
+    parser.add_argument("--batch-tokens", type=int, help="tokens per step, padding included")
+    parser.add_argument("--rate", type=float, help="peak learning rate")
+    parser.add_argument("--warmup", type=int, help="warm-up steps")
+    parser.add_argument("--share", type=float, help="share of tokens chosen for the loss")
+    parser.add_argument("--cues", type=int, help="short lexicon statements added to the text")
+    parser.add_argument("--precision", choices=("no", "bf16", "fp16"), help="mixed precision")
     parser.add_argument("--half", action="store_true", help="store the weights in 16 bits")
-    parser.add_argument("--seed", type=int, default=42, help="seed of masks, order and weights")
+    parser.add_argument("--seed", type=int, help="seed of masks, order and weights")
     parser.add_argument("--cpu", action="store_true", help="use the CPU even where there is a GPU")
-    args = parser.parse_args()
-    print(f"lowest held-out loss {train(args):.3f}")
+    parser.set_defaults(**{item.name: item.default for item in fields(PretrainConfig) if item.default is not MISSING})
+    try:
+        loss = train(PretrainConfig(**vars(parser.parse_args())))
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+    print(f"lowest held-out loss {loss:.3f}")
 
 
 if __name__ == "__main__":

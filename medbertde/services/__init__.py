@@ -5,6 +5,7 @@ Knows no Gradio, no SQL and no tensors. `open_services` is the one place where t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,17 @@ from medbertde.schema import schema_ids
 from medbertde.services.access import Access
 from medbertde.services.annotate import Annotate
 from medbertde.services.reading import Reading
-from medbertde.services.training import Training
+from medbertde.services.training import REPLAY, Training
 from medbertde.settings import Settings
 from medbertde.store import models
 from medbertde.store.session import Database, open_database
-from medbertde.types import CheckpointRefused, Notice, UserError
+from medbertde.types import CheckpointRefused, ModelVersion, Notice, UserError
 
-EMBEDDED = {FILL_MASK_SLOT: "medbertde-mini", "chest_xray": "mini-chest-xray", "chest_ct": "mini-chest-ct"}
+EMBEDDED: Mapping[str, str] = {
+    FILL_MASK_SLOT: "medbertde-mini",
+    "chest_xray": "mini-chest-xray",
+    "chest_ct": "mini-chest-ct",
+}
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,15 @@ class Services:
     notices: tuple[Notice, ...] = ()
 
 
-def open_services(settings: Settings) -> Services:
-    """Open the database, load the models that answered last (else the embedded ones) and notice ended runs."""
+def open_services(settings: Settings, *, shipped: Mapping[str, str] = EMBEDDED, replay: Path = REPLAY) -> Services:
+    """Open the database, load the models that answered last (else the shipped ones) and notice ended runs.
+
+    `shipped` names a model per slot (catalogue id, folder or Hub id); `replay` holds the report files that every
+    training run mixes in.
+    """
     database = open_database(settings.database_url)
     runtime = Runtime(settings.device, settings.threads, settings.max_chars)
-    notices = load_models(runtime, database)
+    notices = load_models(runtime, database, shipped)
     access = Access(database, settings)
     services = Services(
         settings=settings,
@@ -50,41 +59,54 @@ def open_services(settings: Settings) -> Services:
         access=access,
         reading=Reading(runtime, access),
         annotate=Annotate(database, runtime, access, settings),
-        training=Training(database, runtime, access, settings),
+        training=Training(database, runtime, access, settings, replay),
         notices=notices,
     )
     services.training.refresh()
     return services
 
 
-def load_models(runtime: Runtime, database: Database) -> tuple[Notice, ...]:
-    """Fill every slot. A version taken over earlier that is refused now is replaced by the embedded model, visibly."""
-    notices = []
+def load_models(runtime: Runtime, database: Database, shipped: Mapping[str, str] = EMBEDDED) -> tuple[Notice, ...]:
+    """Fill every slot. A version taken over earlier that is refused now is replaced by the shipped model, visibly."""
+    notices: list[Notice] = []
     for slot in (FILL_MASK_SLOT, *schema_ids()):
         with database.read() as session:
             active = models.active_version(session, schema_id=slot)
-        try:
-            if active:
-                runtime.swap(slot, Path(active.folder))
-                continue
-        except CheckpointRefused as error:
-            notices.append(
-                Notice(
-                    "fallback",
-                    f"{error.de} Bis zur Klärung antwortet das eingebaute Modell.",
-                    f"{error.en} Until this is settled the embedded model answers.",
-                )
-            )
-        notices += _embedded(runtime, slot)
+        notices += _load_active(runtime, slot, active, shipped) if active else _load_shipped(runtime, slot, shipped)
     return tuple(notices)
 
 
-def _embedded(runtime: Runtime, slot: str) -> list[Notice]:
+def _load_active(runtime: Runtime, slot: str, active: ModelVersion, shipped: Mapping[str, str]) -> list[Notice]:
+    """Load the version that was taken over; a folder that is refused or that was replaced is said."""
+    try:
+        loaded = runtime.swap(slot, Path(active.folder))
+    except CheckpointRefused as error:
+        return [_fallback(active, error, in_its_place=slot in shipped), *_load_shipped(runtime, slot, shipped)]
+    if loaded.version == active.version:
+        return []
+    replaced = Notice(
+        "replaced",
+        f"Der Ordner der Version {active.version} enthält inzwischen {loaded.version}; diese Version antwortet.",
+        f"The folder of the version {active.version} holds {loaded.version} by now; that version answers.",
+    )
+    return [replaced]
+
+
+def _fallback(active: ModelVersion, error: CheckpointRefused, *, in_its_place: bool) -> Notice:
+    de, en = ("das eingebaute", "the embedded") if in_its_place else ("kein", "no")
+    return Notice(
+        "fallback",
+        f"Die Version {active.version} antwortet nicht mehr. {error.de} Bis zur Klärung antwortet {de} Modell.",
+        f"The version {active.version} does not answer any more. {error.en} Until this is settled {en} model answers.",
+    )
+
+
+def _load_shipped(runtime: Runtime, slot: str, shipped: Mapping[str, str]) -> list[Notice]:
     """Load the shipped model of a slot; a schema without one stays empty until a model is trained for it."""
-    if slot not in EMBEDDED:
+    if slot not in shipped:
         return []
     try:
-        runtime.swap(slot, resolve(EMBEDDED[slot]))
+        runtime.swap(slot, resolve(shipped[slot]))
     except UserError as error:
         return [Notice("no_model", error.de, error.en)]
     return []

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from medbertde.inference.catalogue import CATALOGUE, Entry
-from medbertde.inference.runtime import Runtime
+from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
 from medbertde.schema import Schema, load_schema, schema_ids
 from medbertde.services.access import Access
 from medbertde.settings import ROOT
@@ -41,8 +41,12 @@ class Reading:
         """The models known by name."""
         return CATALOGUE
 
+    def active_version(self, schema_id: str) -> str | None:
+        """The version that answers for this schema now, None when there is none yet."""
+        return self.runtime.versions().get(schema_id)
+
     def model_version(self, schema_id: str) -> str:
-        """The version that answers for this schema now."""
+        """The version that answers for this schema now; `ModelUnavailable` when there is none yet."""
         return self.runtime.model_for(schema_id).version
 
     def thresholds(self, schema_id: str) -> Mapping[str, float]:
@@ -72,9 +76,9 @@ class Reading:
         self.access.require_terms(user)
         return self.runtime.fill_mask(text, top_k)
 
-    def fill_mask_version(self) -> str:
-        """The version of the language model."""
-        return self.runtime.fill_mask_model().version
+    def fill_mask_version(self) -> str | None:
+        """The version of the language model, None when there is none."""
+        return self.runtime.versions().get(FILL_MASK_SLOT)
 
     def example_reports(self, schema_id: str) -> tuple[Example, ...]:
         """The shipped example reports that fit a schema."""

@@ -1,19 +1,19 @@
-"""The training loop as the app runs it: a snapshot of the labels, a subprocess, its progress, and taking the result over.
+"""The training loop as the app runs it: a snapshot of the labels, a subprocess, and taking its result over.
 
-The run folder is the contract with `python -m train.finetune`; this module writes `config.json` and `labels.jsonl`,
-reads `progress.jsonl` and `metrics.json`, and never imports training code. Whether a run goes on is decided by its
-process, not by memory: a restarted app finds it again, a killed run is noticed.
+The run folder (`run_files`) is the contract with `python -m train.finetune`; training code is never imported. Whether a
+run goes on is decided by its process, not by memory: a restarted app finds it again, a killed run is noticed.
 """
 
 from __future__ import annotations
 
-import json
+import shutil
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,29 +22,34 @@ import psutil
 
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.runtime import Runtime
-from medbertde.report_file import to_json
 from medbertde.schema import load_schema, schema_ids
+from medbertde.services import run_files
 from medbertde.services.access import Access
+from medbertde.services.run_files import RunStatus
 from medbertde.settings import ROOT, Settings
 from medbertde.store import audit, labels, models, runs
+from medbertde.store.runs import GOING
 from medbertde.store.session import Database, Session
 from medbertde.types import (
+    CheckpointRefused,
     Conflict,
-    Metrics,
     ModelVersion,
     NotFound,
     ReportRecord,
     Role,
     Run,
     RunState,
+    Task,
     TrainingRefused,
     User,
+    UserError,
 )
+
+__all__ = ["RunStatus", "Training", "TrainingPreview"]
 
 FEWEST_REPORTS = 12
 REPLAY = ROOT / "data" / "reports"  # the shipped fictional reports, so that a few new labels do not undo the rest
 _STARTING = timedelta(seconds=30)  # how long a run may be queued without a process
-LOG_TAIL_CHARS = 4_000
 
 
 @dataclass(frozen=True)
@@ -57,22 +62,6 @@ class TrainingPreview:
 
 
 @dataclass(frozen=True)
-class RunStatus:
-    """A run with what its folder tells: progress in 0…1, seconds left, curves as (step, value), figures when done."""
-
-    run: Run
-    share: float = 0.0
-    remaining_s: float | None = None
-    losses: tuple[tuple[int, float], ...] = ()
-    validation: tuple[tuple[int, float], ...] = ()
-    epoch: int = 0
-    epochs: int = 0
-    log_tail: str = ""
-    new: Metrics | None = None
-    old: Metrics | None = None
-
-
-@dataclass(frozen=True)
 class Training:
     """Runs and model versions. Only an admin starts, cancels and takes over."""
 
@@ -80,6 +69,7 @@ class Training:
     runtime: Runtime
     access: Access
     settings: Settings
+    replay: Path = REPLAY
 
     def preview(self, schema_id: str) -> TrainingPreview:
         """How much there is to learn from."""
@@ -96,16 +86,10 @@ class Training:
         self.access.require_terms(user)
         self.refresh()
         records = self._labelled(schema_id)
-        if len(records) < FEWEST_REPORTS:
-            raise TrainingRefused(
-                f"Bisher sind {len(records)} Befunde annotiert, für ein Training sind mindestens {FEWEST_REPORTS} nötig. "
-                "Bitte im Reiter „Annotation“ weitere Befunde bearbeiten oder annotierte Befunde importieren.",
-                f"{len(records)} reports are labelled so far, a training run needs at least {FEWEST_REPORTS}. Please "
-                "label more reports in the tab “Annotation” or import labelled ones.",
-            )
+        _require_enough(len(records))
+        base = self._answering(schema_id) or self.runtime.fill_mask_model()
         run_id = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
-        folder = self.settings.runs / run_id
-        base = self.runtime.model_for(schema_id)
+        folder = self.settings.runs.resolve() / run_id
         with self.database.write() as session:
             run = runs.add_run(
                 session,
@@ -115,29 +99,24 @@ class Training:
                 folder=str(folder),
                 user_id=user.id,
             )
+        process = self._launch(run, records, _config(run, base, epochs, self.replay))
         try:
-            _write_inputs(folder, records, _config(run, base.folder, epochs))
-            process = _spawn(folder, self.settings.threads)
-        except OSError as error:
-            self._end(run, RunState.FAILED, f"{type(error).__name__}: {error.strerror}")
-            raise TrainingRefused(
-                "Der Trainingsordner ließ sich nicht anlegen. Bitte freien Speicherplatz und Schreibrechte prüfen.",
-                "The run folder could not be made. Please check free disk space and write permission.",
-            ) from error
-        with self.database.write() as session:
-            return runs.set_run_state(session, run_id=run_id, state=RunState.RUNNING, pid=process.pid)
+            with self.database.write() as session:
+                return runs.set_run_state(session, run_id=run_id, state=RunState.RUNNING, pid=process.pid)
+        except UserError:  # cancelled meanwhile, or the database is full: a process that no row knows must not go on
+            process.kill()
+            raise
 
     def cancel(self, user: User, run_id: str) -> Run:
-        """Stop a run at once; nothing of it is kept but its log."""
+        """Stop a run at once; its folder keeps inputs and log, no model comes of it."""
         self.access.require(user, Role.ADMIN)
-        run = self._run(run_id)
-        if run.state not in (RunState.QUEUED, RunState.RUNNING):
+        self.refresh()
+        if self._run(run_id).state not in GOING:
             raise Conflict("Dieses Training läuft nicht mehr.", "This training is not going any more.")
-        process = _process(run)
-        if process:
-            process.kill()
-            process.wait(timeout=10)
-        return self._end(run, RunState.CANCELLED, None)
+        with self.database.write() as session:
+            run = runs.set_run_state(session, run_id=run_id, state=RunState.CANCELLED)
+            _stop(run)  # before the commit, so that nobody takes the missing process for a crash
+        return run
 
     def refresh(self) -> Run | None:
         """The run that is going, after noticing what has ended meanwhile (also while the app was down)."""
@@ -147,10 +126,12 @@ class Training:
             return run
         if run.pid is None and datetime.now(UTC) - run.created_at < _STARTING:
             return run
-        if (Path(run.folder) / "metrics.json").is_file() and (Path(run.folder) / "checkpoint").is_dir():
-            self._end(run, RunState.FINISHED, None)
-        else:
-            self._end(run, RunState.FAILED, _reason(Path(run.folder)))
+        folder = Path(run.folder)
+        with suppress(Conflict):  # two pages may notice the end in the same moment
+            if run_files.is_complete(folder):
+                self._end(run, RunState.FINISHED, None)
+            else:
+                self._end(run, RunState.FAILED, run_files.reason(folder))
         return None
 
     def history(self, schema_id: str | None = None) -> list[Run]:
@@ -160,10 +141,9 @@ class Training:
             return runs.list_runs(session, schema_id=schema_id)
 
     def status(self, run_id: str) -> RunStatus:
-        """How a run stands; a file that is just being written is read as far as it is complete."""
+        """How a run stands."""
         self.refresh()
-        run = self._run(run_id)
-        return _status(run, Path(run.folder))
+        return run_files.read_status(self._run(run_id))
 
     def promote(self, user: User, run_id: str) -> ModelVersion:
         """Let a finished run's model answer from now on, here and after a restart."""
@@ -174,37 +154,93 @@ class Training:
             raise Conflict(
                 "Nur ein abgeschlossenes Training kann übernommen werden.", "Only a finished run can be used."
             )
-        return self._activate(user, run.schema_id, Path(run.folder) / "checkpoint", run_id)
+        return self._activate(user, "promote", run.schema_id, run_files.checkpoint(Path(run.folder)), run_id=run_id)
 
     def roll_back(self, user: User, version: str) -> ModelVersion:
-        """Let an earlier version answer again."""
+        """Let an earlier version answer again; `CheckpointRefused` when its folder holds something else by now."""
         self.access.require(user, Role.ADMIN)
         known = {item.version: item for schema_id in schema_ids() for item in self.versions(schema_id)}
         if version not in known:
             raise NotFound(f"Die Version {version} gibt es nicht.", f"There is no version {version}.")
-        return self._activate(user, known[version].schema_id, Path(known[version].folder), known[version].run_id)
+        earlier = known[version]
+        return self._activate(
+            user, "roll_back", earlier.schema_id, Path(earlier.folder), run_id=earlier.run_id, version=version
+        )
 
     def versions(self, schema_id: str) -> list[ModelVersion]:
         """The versions that were taken over, newest first."""
         with self.database.read() as session:
             return models.list_versions(session, schema_id=schema_id)
 
-    def _activate(self, user: User, schema_id: str, folder: Path, run_id: str | None) -> ModelVersion:
-        """Record and swap as one: a refused checkpoint rolls the record back, a failing record leaves the old model.
+    def _activate(
+        self,
+        user: User,
+        action: str,
+        schema_id: str,
+        folder: Path,
+        *,
+        run_id: str | None = None,
+        version: str | None = None,
+    ) -> ModelVersion:
+        """Record and swap as one: a refused checkpoint rolls the record back, a failing record brings the old one back.
 
         The swap happens inside the transaction; saves of labels wait the moment that loading takes.
         """
-        previous = self.runtime.model_for(schema_id)
-        with self.database.write() as session:
-            _remember(session, previous)
-            loaded = self.runtime.swap(schema_id, folder)
-            models.add_version(session, version=loaded.version, schema_id=schema_id, folder=str(folder), run_id=run_id)
-            audit.record(session, user_id=user.id, action="promote", facts={"version": loaded.version})
-            return models.activate(session, version=loaded.version, user_id=user.id)
+        with ExitStack() as undo:
+            with self.database.write() as session:
+                previous = self._answering(schema_id)
+                if previous:
+                    _remember(session, schema_id, previous)
+                    undo.callback(self._answer_again, schema_id, previous)
+                loaded = self.runtime.swap(schema_id, folder)
+                _require_version(loaded, version)
+                models.add_version(
+                    session, version=loaded.version, schema_id=schema_id, folder=str(folder), run_id=run_id
+                )
+                audit.record(session, user_id=user.id, action=action, facts={"version": loaded.version})
+                active = models.activate(session, version=loaded.version, user_id=user.id)
+            undo.pop_all()
+        return active
+
+    def _answer_again(self, schema_id: str, previous: LoadedModel) -> None:
+        """Undo a swap whose record failed."""
+        if self.runtime.model_for(schema_id) is not previous:
+            self.runtime.swap(schema_id, previous.folder)
+
+    def _answering(self, schema_id: str) -> LoadedModel | None:
+        """The model that answers for a schema; None for a schema of one's own that has no model yet."""
+        return self.runtime.model_for(schema_id) if schema_id in self.runtime.versions() else None
+
+    def _launch(self, run: Run, records: list[ReportRecord], config: dict[str, Any]) -> subprocess.Popen[bytes]:
+        """Write the run folder and start the job; a run that cannot start ends with the reason."""
+        folder = Path(run.folder)
+        try:
+            run_files.write_inputs(folder, records, config)
+            return _spawn(folder, self.settings.threads)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            refusal = TrainingRefused(
+                f"Der Trainingsordner ließ sich nicht anlegen ({error.strerror}). Bitte freien Speicherplatz und "
+                "Schreibrechte prüfen.",
+                f"The run folder could not be made ({error.strerror}). Please check free disk space and write "
+                "permission.",
+            )
+            self._end(run, RunState.FAILED, refusal.de)
+            raise refusal from error
 
     def _labelled(self, schema_id: str) -> list[ReportRecord]:
+        """The annotated reports that are not flagged; findings that the schema has no more are left out."""
+        known = load_schema(schema_id).label_ids
         with self.database.read() as session:
-            return list(labels.labelled_records(session, schema_id=schema_id, include_flagged=False))
+            found = list(labels.labelled_records(session, schema_id=schema_id, include_flagged=False))
+        return [
+            replace(
+                record,
+                labels={label: state for label, state in record.labels.items() if label in known},
+                rationales=tuple(span for span in record.rationales if span.label in known),
+            )
+            for record in found
+        ]
 
     def _run(self, run_id: str) -> Run:
         with self.database.read() as session:
@@ -215,32 +251,51 @@ class Training:
             return runs.set_run_state(session, run_id=run.id, state=state, message=message)
 
 
-def _remember(session: Session, previous: LoadedModel) -> None:
+def _require_enough(reports: int) -> None:
+    if reports < FEWEST_REPORTS:
+        raise TrainingRefused(
+            f"Bisher sind {reports} Befunde annotiert, für ein Training sind mindestens {FEWEST_REPORTS} nötig. Bitte "
+            "im Reiter „Annotation“ weitere Befunde bearbeiten oder annotierte Befunde importieren.",
+            f"{reports} reports are labelled so far, a training run needs at least {FEWEST_REPORTS}. Please label more "
+            "reports in the tab “Annotation” or import labelled ones.",
+        )
+
+
+def _require_version(loaded: LoadedModel, version: str | None) -> None:
+    """Refuse a folder whose content was replaced since its version was recorded."""
+    if version not in (None, loaded.version):
+        raise CheckpointRefused(
+            f"Der Ordner der Version {version} enthält inzwischen {loaded.version}. Das Modell wird nicht verwendet.",
+            f"The folder of the version {version} holds {loaded.version} by now. The model is not used.",
+        )
+
+
+def _remember(session: Session, schema_id: str, previous: LoadedModel) -> None:
     """Register the model that answered so far, so that going back to it is one click."""
-    assert previous.schema is not None, "a classifier has a schema"
-    models.add_version(session, version=previous.version, schema_id=previous.schema.id, folder=str(previous.folder))
+    if all(item.version != previous.version for item in models.list_versions(session, schema_id=schema_id)):
+        models.add_version(session, version=previous.version, schema_id=schema_id, folder=str(previous.folder))
 
 
-def _config(run: Run, base: Path, epochs: int) -> dict[str, Any]:
-    """The run's configuration: go on from the active model, mix in the shipped reports, compare with what answers now."""
-    replay = REPLAY / f"{run.schema_id}.jsonl"
+def _config(run: Run, base: LoadedModel, epochs: int, replay_folder: Path) -> dict[str, Any]:
+    """The run's configuration: go on from what answers now, mix in the shipped reports, compare old and new.
+
+    A schema without a model starts from the language model; its untrained head has to learn faster.
+    """
+    replay = replay_folder.resolve() / f"{run.schema_id}.jsonl"
+    folder = str(base.folder.resolve())
+    trained = base.task is Task.CLASSIFY
     return {
         "schema_id": run.schema_id,
-        "base_model": str(base),
-        "compare_with": str(base),
+        "base_model": folder,
+        "compare_with": folder if trained else None,
         "name": f"{run.schema_id.replace('_', '-')}-{run.id}",
         "replay": [str(replay)] if replay.is_file() else [],
         "epochs": epochs,
-        "learning_rate": 1e-4,
+        "learning_rate": 1e-4 if trained else 5e-4,
+        "positive_weight": 1.0 if trained else 8.0,
         "own_copies": 3,
         "run_id": run.id,
     }
-
-
-def _write_inputs(folder: Path, records: list[ReportRecord], config: dict[str, Any]) -> None:
-    folder.mkdir(parents=True)
-    (folder / "labels.jsonl").write_text("".join(to_json(record) + "\n" for record in records), encoding="utf-8")
-    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
 
 
 def _spawn(folder: Path, threads: int) -> subprocess.Popen[bytes]:
@@ -264,52 +319,10 @@ def _process(run: Run) -> psutil.Process | None:
     return process if alive else None
 
 
-def _reason(folder: Path) -> str:
-    """Why a run ended early: its own refusal, else that it was interrupted."""
-    try:
-        return str(json.loads((folder / "refused.json").read_text(encoding="utf-8"))["de"])
-    except (OSError, ValueError, KeyError):
-        return "Das Training wurde unterbrochen, bevor es fertig war. Das aktive Modell ist unverändert."
-
-
-def _status(run: Run, folder: Path) -> RunStatus:
-    steps = _progress(folder / "progress.jsonl")
-    last = steps[-1] if steps else {}
-    share = last.get("step", 0) / max(1, last.get("total", 1))
-    elapsed = last.get("elapsed_s", 0.0)
-    metrics = _json(folder / "metrics.json")
-    return RunStatus(
-        run=run,
-        share=1.0 if run.state is RunState.FINISHED else share,
-        remaining_s=elapsed / share - elapsed if share > 0 else None,
-        losses=tuple((line["step"], line["loss"]) for line in steps if "loss" in line),
-        validation=tuple((line["epoch"], line["validation_f1"]) for line in steps if "validation_f1" in line),
-        epoch=last.get("epoch", 0),
-        epochs=last.get("epochs", 0),
-        log_tail=_tail(folder / "train.log"),
-        new=Metrics(**metrics["new"]) if metrics.get("new") else None,
-        old=Metrics(**metrics["old"]) if metrics.get("old") else None,
-    )
-
-
-def _progress(path: Path) -> list[dict[str, Any]]:
-    """The complete lines so far; the last one may be half written."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    except OSError:
-        return []
-    return [json.loads(line) for line in lines]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return {}
-
-
-def _tail(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL_CHARS:]
-    except OSError:
-        return ""
+def _stop(run: Run) -> None:
+    """Kill the run's process, if it still lives, and wait until it is gone."""
+    process = _process(run)
+    if process:
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            process.kill()
+            process.wait(timeout=10)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
-import pandas as pd
 
 from medbertde.services import Services
+from medbertde.ui.card import Card
 from medbertde.ui.words import Text, Words
 
 LIMITS = Text(
@@ -14,8 +16,8 @@ medbertde liest deutsche radiologische Befunde mit Sprachmodellen: Lücken füll
 und daraus ein besseres Modell trainieren. Es richtet sich an Forschung und Lehre.
 
 ### Wo die Grenzen liegen
-- Die eingebauten Modelle sind klein und haben nur **frei erfundene** Befunde gesehen. Auf echten Befunden anderer Häuser
-  irren sie sich häufiger.
+- Die eingebauten Modelle sind klein und haben nur **frei erfundene** Befunde gesehen. Auf echten Befunden anderer
+  Häuser irren sie sich häufiger.
 - Sie kennen nur die Befunde ihres Schemas. Was dort fehlt, bleibt unsichtbar.
 - Eine hohe Wahrscheinlichkeit heißt, dass der **Text** so gelesen wird, nicht dass der Befund **stimmt**.
 - Die farbigen Wörter zeigen, was den Zahlenwert bewegt hat. Sie sind keine Begründung und kein Beweis.
@@ -34,21 +36,26 @@ better model from them. It is made for research and teaching.
 )
 
 
-def catalogue_table(language: str, services: Services) -> pd.DataFrame:
-    """The models the app knows."""
-    columns = [
-        Text("Modell", "Model"),
-        Text("Wortteile", "Tokenizer"),
-        Text("Gut für", "Good for"),
-        Text("Bedingungen", "Terms"),
+COLUMNS = (
+    Text("Modell", "Model"),
+    Text("Wortteile", "Tokenizer"),
+    Text("Gut für", "Good for"),
+    Text("Bedingungen", "Terms"),
+)
+
+
+def catalogue_value(language: str, services: Services) -> dict[str, Any]:
+    """A table of the models the app knows."""
+    rows = [
+        [entry.id, entry.tokenizer, entry.good_for[language], entry.terms[language]]
+        for entry in services.reading.catalogue()
     ]
-    rows = [[entry.id, entry.tokenizer, entry.good_for[language], entry.terms[language]] for entry in services.reading.catalogue()]
-    return pd.DataFrame(rows, columns=[column.say(language) for column in columns])
+    return {"columns": [column.say(language) for column in COLUMNS], "rows": rows}
 
 
 def build(services: Services, words: Words) -> None:
     """Layout only."""
     words(gr.Markdown, LIMITS, elem_classes="mb-about")
     words(gr.Markdown, Text("### Modelle, die medbertde kennt", "### Models medbertde knows"))
-    table = gr.Dataframe(catalogue_table(words.language, services), interactive=False, show_label=False, wrap=True)
-    words.on_language(table, lambda language: gr.update(value=catalogue_table(language, services)))
+    table = Card("table", catalogue_value(words.language, services), elem_id="about-models")
+    words.on_language(table, lambda language: gr.update(value=catalogue_value(language, services)))

@@ -51,8 +51,7 @@ def _build_import(services: Services, words: Words, language: gr.Radio, schema: 
     words(gr.Markdown, Text("### Befunde importieren", "### Import reports"))
     upload = words(
         gr.File,
-        label=Text("Datei (.jsonl, .csv oder .txt in UTF-8)", "File (.jsonl, .csv or .txt in UTF-8)"),
-        file_types=[".jsonl", ".csv", ".txt"],
+        label=Text("Datei wählen oder hierher ziehen: .jsonl, .csv, .txt", "Choose or drop a file: .jsonl, .csv, .txt"),
         type="filepath",
         height=140,
         elem_id="annotate-import",

@@ -20,8 +20,9 @@ class Card(gr.HTML):
 
     def __init__(self, name: str, value: dict[str, Any] | None = None, **properties: Any) -> None:
         """`name` is the stem of the files in `cards/`; `properties` go to `gr.HTML` (events, server functions)."""
+        json_value: Any = value  # gr.HTML passes any JSON value on to the script
         super().__init__(
-            value,  # type: ignore[arg-type]  # gr.HTML passes any JSON value on to the script
+            json_value,
             html_template=f'<div class="mb-card mb-{name}" data-card="{name}"></div>',
             js_on_load=_script(name),
             apply_default_css=False,

@@ -1,4 +1,4 @@
-"""From Gradio to services and back: who is asking, and what a refusal looks like. Pure functions and one decorator."""
+"""From Gradio to services and back: who is asking, and what a refusal looks like. Pure functions and two decorators."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ UNEXPECTED = Text(
     "Das hat leider nicht funktioniert. Ihre Eingaben sind noch da. Bitte versuchen Sie es erneut.",
     "Sorry, that did not work. Your input is still there. Please try again.",
 )
+REFUSED = Text("Nicht möglich", "Not possible")
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+MODEL_CALL: dict[str, Any] = {**PRIVATE, "concurrency_id": "model"}  # one answer of a model at a time
 
 
 def caller(request: gr.Request | None) -> Caller:
@@ -37,22 +40,36 @@ def refusals(handler: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(handler)
     def wrapped(language: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return handler(language, *args, **kwargs)
-        except UserError as error:
-            raise refusal(error.sentence(language)) from None
-        except gr.Error:
-            raise
-        except Exception as error:  # noqa: BLE001  # the one place: a user never sees a traceback
-            log.error("%s failed: %s at %s", handler.__name__, type(error).__name__, _where(error))
-            raise refusal(UNEXPECTED.say(language)) from None
+        return _guarded(lambda: handler(language, *args, **kwargs), handler.__name__, lambda text: text.say(language))
 
     return wrapped
 
 
-def refusal(sentence: str) -> gr.Error:
-    """The toast for a refusal; its sentence holds no report text, and a file name in it cannot become markup."""
-    return gr.Error(html.escape(sentence, quote=False), title="", duration=12, print_exception=False)
+def refusals_in_both(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a public endpoint: as `refusals`, with the sentence in German and English."""
+
+    @functools.wraps(handler)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return _guarded(lambda: handler(*args, **kwargs), handler.__name__, lambda text: f"{text.de} / {text.en}")
+
+    return wrapped
+
+
+def _guarded(answer: Callable[[], Any], name: str, say: Callable[[Text], str]) -> Any:
+    try:
+        return answer()
+    except UserError as error:
+        raise _toast(say(REFUSED), say(Text(error.de, error.en))) from None
+    except gr.Error:
+        raise
+    except Exception as error:  # noqa: BLE001  # the one place: a user never sees a traceback
+        log.error("%s failed: %s at %s", name, type(error).__name__, _where(error))
+        raise _toast(say(REFUSED), say(UNEXPECTED)) from None
+
+
+def _toast(title: str, sentence: str) -> gr.Error:
+    """A refusal on the screen; its sentence holds no report text, and a file name in it cannot become markup."""
+    return gr.Error(html.escape(sentence, quote=False), title=title, duration=12, print_exception=False)
 
 
 def _where(error: BaseException) -> str:

@@ -77,3 +77,17 @@ def _said(value: Any, language: str) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_said(item, language) for item in value)
     return value
+
+
+def signed(language: str, value: float, digits: int) -> str:
+    """A number with its sign, as the language writes it.
+
+    >>> signed("de", -0.1234, 2)
+    '−0,12'
+    """
+    return decimal(language, f"{value:+.{digits}f}".replace("-", "−"))
+
+
+def decimal(language: str, number: str) -> str:
+    """A formatted number with the language's decimal sign."""
+    return number.replace(".", ",") if language == "de" else number

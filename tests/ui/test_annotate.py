@@ -1,7 +1,6 @@
 """The annotation tab in a real browser: every key, the mouse, saving, going back, refusals, files in and out.
 
-Each test launches the tab over a database file of its own. Users sign in with Gradio's own login, so that two of them
-can work at the same time.
+Each test has a database file of its own. Anna and Ben sign in, so that two people can work at the same time.
 """
 
 from __future__ import annotations
@@ -9,124 +8,63 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import gradio as gr
 import pytest
-from playwright.sync_api import Browser, Dialog, FilePayload, Page, Route, expect, sync_playwright
+from playwright.sync_api import Dialog, FilePayload, Page, Route, expect
 
-from medbertde.inference.runtime import Runtime
 from medbertde.report_file import to_json
-from medbertde.services import Services
-from medbertde.services.access import Access, Caller
-from medbertde.services.annotate import Annotate
-from medbertde.services.reading import Reading
-from medbertde.services.training import Training
-from medbertde.settings import Settings
+from medbertde.services.access import Caller
 from medbertde.store import labels
-from medbertde.store.session import open_database
 from medbertde.types import ReportRecord, State
-from medbertde.ui import annotate
-from medbertde.ui.layout import launch_options
-from medbertde.ui.words import Text, Words
+from tests.launch import XRAY
+from tests.ui.conftest import PHONE, Site
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync"
-)
-# Gradio's queue uses what pandas 3 deprecates; as an error it would stop the queue's task.
-pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
-XRAY = "chest_xray"
 NASTY = "<script>document.title='offen'</script> Rundherd <5 mm & „größenkonstant“ 🫁"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        yield chromium
-        chromium.close()
 
 
 @dataclass(frozen=True)
 class App:
-    """The running tab and what lies behind it."""
+    """The running app with what these tests do behind its back."""
 
-    services: Services
-    url: str
-    browser: Browser
-    folder: Path
+    site: Site
 
     def bring(self, *texts: str) -> None:
-        user = self.services.access.identify(Caller("anna", None))
+        services = self.site.services
         lines = [
             to_json(ReportRecord(text, id=f"r{number}", modality="xray")) for number, text in enumerate(texts, start=1)
         ]
-        self.services.annotate.import_reports(user, XRAY, "befunde.jsonl", "\n".join(lines).encode())
+        user = services.access.identify(Caller("anna", None))
+        services.annotate.import_reports(user, XRAY, "befunde.jsonl", "\n".join(lines).encode())
 
     def open(self, name: str = "anna", **options: object) -> Page:
         """The tab as `name` sees it."""
-        context = self.browser.new_context(viewport={"width": 1280, "height": 900}, **options)  # type: ignore[arg-type]
-        context.set_default_timeout(8_000)
-        context.request.post(f"{self.url}login", form={"username": name, "password": name})
-        page = context.new_page()
-        page.goto(self.url)
+        page = self.site.open("Annotation", name=name, **options)
         page.wait_for_selector(".ma-text:visible, .ma-empty h3:visible", timeout=20_000)
         return page
 
     def history(self, key: str) -> list[tuple[str, State | None, str]]:
         """The changes of a report: finding, new value, source."""
-        with self.services.database.read() as session:
+        with self.site.services.database.read() as session:
             rows = [one for found, one in labels.revisions(session, schema_id=XRAY) if found == key]
         return [(one.label, one.new_value, one.source.value) for one in rows]
 
     def saved_reports(self) -> int:
-        user = self.services.access.identify(Caller("anna", None))
-        return self.services.annotate.next_reports(user, XRAY, count=0).progress.done
+        services = self.site.services
+        user = services.access.identify(Caller("anna", None))
+        return services.annotate.next_reports(user, XRAY, count=0).progress.done
 
 
 @pytest.fixture
-def app(tmp_path: Path, tiny_classifier_folder: Path, browser: Browser) -> Iterator[App]:
-    settings = Settings(var=tmp_path, port=0)
-    database = open_database(settings.database_url, busy_timeout_s=0.2)
-    runtime = Runtime("cpu")
-    runtime.swap(XRAY, tiny_classifier_folder)
-    access = Access(database, settings)
-    for name in ("anna", "ben"):
-        access.accept_terms(access.identify(Caller(name, None)))
-    services = Services(
-        settings=settings,
-        database=database,
-        runtime=runtime,
-        access=access,
-        reading=Reading(runtime, access),
-        annotate=Annotate(database, runtime, access, settings),
-        training=Training(database, runtime, access, settings),
-    )
-    page = _page(services)
-    options = launch_options(settings) | {"server_port": None, "prevent_thread_lock": True, "quiet": True}
-    _, url, _ = page.launch(**options, auth=[("anna", "anna"), ("ben", "ben")])
-    yield App(services, url, browser, tmp_path)
-    for context in browser.contexts:
-        context.close()
-    page.close()
-    database.close()
+def app(shared_site: Site) -> App:
+    return App(shared_site)
 
 
-def _page(services: Services) -> gr.Blocks:
-    """A page with this tab, another one, and the language switch."""
-    words = Words()
-    with gr.Blocks(analytics_enabled=False) as page:
-        language = gr.Radio(["de", "en"], value="de", elem_id="language")
-        with gr.Tab("Annotation"):
-            annotate.build(services, words, language)
-        with words(gr.Tab, Text("Anderes", "Other")):
-            gr.Markdown("Nichts.")
-        language.change(words.updates, language, words.components)
-    return page
+def reload(page: Page) -> None:
+    """Load the page anew and come back to the tab."""
+    page.reload()
+    page.get_by_role("tab", name="Annotation").click()
 
 
 def value_of(page: Page, label: str) -> str | None:
@@ -248,7 +186,7 @@ def test_back_works_after_a_reload(app: App) -> None:
     page.keyboard.press("Enter")
     expect_report(page, "Drei.")
     expect_saved(page)
-    page.reload()
+    reload(page)
     expect_report(page, "Drei.")
     page.keyboard.press("ArrowLeft")
     expect_report(page, "Zwei.")
@@ -284,7 +222,7 @@ def test_a_refused_save_shows_its_sentence_keeps_the_values_and_is_tried_again(a
     page = app.open()
     page.keyboard.press("s")
     page.keyboard.press("1")
-    blocker = sqlite3.connect(app.folder / "medbertde.sqlite", isolation_level=None)
+    blocker = sqlite3.connect(app.site.folder / "medbertde.sqlite", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     page.keyboard.press("Enter")
     expect(page.locator(".ma-alert")).to_contain_text("Nicht gespeichert: Die Datenbank ist gerade")
@@ -337,7 +275,7 @@ def test_keys_rest_while_someone_types_on_another_tab_and_with_modifiers(app: Ap
     page.keyboard.press("Escape")
     page.keyboard.press("Alt+1")
     page.keyboard.press("Control+0")
-    page.get_by_role("tab", name="Anderes").click()
+    page.get_by_role("tab", name="Lückentext").click()
     page.keyboard.press("1")
     page.keyboard.press("Enter")
     page.get_by_role("tab", name="Annotation").click()
@@ -404,7 +342,7 @@ def test_the_card_speaks_english_and_keeps_what_was_entered(app: App) -> None:
     page = app.open()
     page.keyboard.press("s")
     page.keyboard.press("1")
-    page.click("#language >> text=en")
+    page.click("#mb-language >> text=English")
     expect(page.locator(".ma-save")).to_contain_text("Save & next")
     expect(page.locator(".ma-row[data-label=Erguss]")).to_contain_text("Pleural effusion")
     assert value_of(page, "Stauung") == "present"
@@ -432,8 +370,7 @@ def test_the_browser_warns_before_unsaved_values_are_lost(app: App) -> None:
 
 def test_on_a_phone_the_buttons_stay_in_reach_and_nothing_is_cut_off(app: App) -> None:
     app.bring("Eins. " * 300)
-    page = app.open(is_mobile=True, has_touch=True, device_scale_factor=2)
-    page.set_viewport_size({"width": 390, "height": 844})
+    page = app.open(**PHONE)
     save = page.locator(".ma-save").bounding_box()
     assert save is not None
     assert save["y"] + save["height"] <= 844

@@ -1,6 +1,6 @@
-// The findings of a report by state. value: {empty, words, chosen, groups: [{title, state, items: [{label, name,
-// definition, present, uncertain, absent, shown}]}]}; a click asks for the evidence of a finding.
-drawing(({ empty, words, chosen, groups }) => {
+// The findings of a report by state. value: {empty, words, chosen, notices: [..], model, groups: [{title, state,
+// items: [{label, name, definition, present, uncertain, absent, shown}]}]}; a click asks for a finding's evidence.
+drawing(({ empty, words, chosen, notices, model, groups }) => {
   if (!groups) return el("p", { class: "mb-empty" }, empty || "");
   const bar = (item) => {
     const parts = [["present", item.present], ["uncertain", item.uncertain], ["absent", item.absent]];
@@ -14,9 +14,10 @@ drawing(({ empty, words, chosen, groups }) => {
         { type: "button", class: "mb-finding", "aria-pressed": String(item.label === chosen), title: item.definition,
           "data-label": item.label, onclick: () => trigger("choose", { label: item.label, state: item.state }) },
         el("span", { class: "mb-word" }, item.name), bar(item), el("span", { class: "mb-number" }, percent(item.shown))));
-  return groups.filter((group) => group.items.length).map((group) =>
+  const sections = groups.filter((group) => group.items.length).map((group) =>
     el("section", { class: "mb-group", "data-state": group.state },
       el("h3", {}, el("span", { class: `mb-dot mb-${group.state}`, "aria-hidden": "true" }), group.title,
         el("span", { class: "mb-count" }, `${group.items.length}`)),
       el("ul", { class: "mb-list" }, group.items.map(row))));
+  return [notices.map((notice) => el("p", { class: "mb-notice" }, notice)), sections, el("p", { class: "mb-by" }, model)].flat();
 });

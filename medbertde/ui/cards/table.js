@@ -1,0 +1,9 @@
+// A small table. value: {columns: [..], rows: [[..]]}, all strings; the first column names the row.
+drawing(({ columns, rows }) => {
+  if (!rows) return null;
+  const cell = (text, index) =>
+    index ? el("td", { "data-column": columns[index] }, text) : el("th", { scope: "row" }, text);
+  return el("table", {},
+    el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell)))));
+});

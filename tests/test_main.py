@@ -1,0 +1,328 @@
+"""The command line as someone uses it: what is printed, what lies in the file, which exit code a script sees."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medbertde import terms
+from medbertde.__main__ import main
+from medbertde.inference.catalogue import CATALOGUE
+from medbertde.schema import load_schema
+from medbertde.settings import ROOT
+
+LABELS = load_schema("chest_xray").label_ids
+REPORTS = [
+    {"id": "=r1", "text": "Kein Pneumothorax. Kleiner Erguss links.", "labels": {"Erguss": "present"}},
+    {"id": "r2", "text": "Herz normal groß, Lunge frei."},
+]
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database of its own, an English locale, and the folder as the working directory."""
+    for name in ("LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "en_GB.UTF-8")
+    monkeypatch.setenv("MEDBERTDE_VAR", str(tmp_path / "var"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def accepted(capsys: pytest.CaptureFixture[str]) -> None:
+    """The terms are accepted."""
+    assert main(["terms", "--accept"]) == 0
+    capsys.readouterr()
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> str:
+    """Two reports in a file of the working directory."""
+    path = tmp_path / "reports.jsonl"
+    path.write_text("".join(json.dumps(report) + "\n" for report in REPORTS), encoding="utf-8")
+    return path.name
+
+
+def files(folder: Path) -> set[str]:
+    """The names of what lies in the working directory, hidden files too."""
+    return {path.name for path in folder.iterdir()}
+
+
+def lines(path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def table(path: str) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class TestTerms:
+    def test_they_are_shown_and_accepted_once_for_all(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["terms"]) == 0
+        assert capsys.readouterr().out == f"{terms.EN}\n\nNot accepted yet: --accept accepts them.\n"
+        assert main(["terms", "--accept"]) == 0
+        assert main(["terms"]) == 0
+        assert capsys.readouterr().out.endswith("lokal has accepted them.\n")
+
+    def test_before_that_nothing_is_answered_and_no_file_is_left(
+        self, reports: str, tiny_classifier_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for command in (
+            ["predict", reports, "--model", str(tiny_classifier_folder), "--out", "out.csv"],
+            ["import", reports, "--schema", "chest_xray"],
+            ["export", "--schema", "chest_xray", "--format", "csv", "--out", "out.csv"],
+        ):
+            assert main(command) == 2
+            assert "“python -m medbertde terms --accept”" in capsys.readouterr().err
+        assert files(tmp_path) == {"reports.jsonl", "var"}
+
+
+@pytest.mark.usefixtures("accepted")
+class TestPredict:
+    def test_every_report_gets_its_findings_model_version_and_the_research_note(
+        self, reports: str, tiny_classifier_folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["predict", reports, "--model", str(tiny_classifier_folder), "--out", "out.jsonl"]) == 0
+        first, second = lines("out.jsonl")
+        assert [(one["row"], one["id"]) for one in (first, second)] == [(1, "=r1"), (2, "r2")]
+        assert tuple(first["findings"]) == LABELS
+        for finding in first["findings"].values():
+            assert finding["state"] in ("present", "uncertain", "absent", None)
+            assert all(0 <= finding[state] <= 1 for state in ("present", "uncertain", "absent"))
+        assert first["model_version"].startswith("tiny-chest-xray@")
+        assert "Nur für die Forschung" in first["use"]
+        assert "Pneumothorax." not in json.dumps(first), "the text of the report is not repeated"
+        printed = capsys.readouterr()
+        assert printed.out == "2 of 2 reports classified: out.jsonl\n"
+        assert printed.err == "2 rows read\n"
+
+    def test_a_table_says_the_same_and_runs_no_formula(self, reports: str, tiny_classifier_folder: Path) -> None:
+        for name in ("out.jsonl", "out.csv"):
+            assert main(["predict", reports, "--model", str(tiny_classifier_folder), "--out", name]) == 0
+        for answer, row in zip(lines("out.jsonl"), table("out.csv"), strict=True):
+            for label, finding in answer["findings"].items():
+                assert row[f"{label}:state"] == (finding["state"] or "")
+                assert float(row[f"{label}:absent"]) == finding["absent"]
+            assert (row["row"], row["model_version"]) == (str(answer["row"]), answer["model_version"])
+            assert row["use"] == answer["use"]
+        assert [row["id"] for row in table("out.csv")] == ["'=r1", "r2"]
+
+    @pytest.mark.parametrize("name", ["in.csv", "in.txt"])
+    def test_tables_and_text_files_are_read_too(self, name: str, tiny_classifier_folder: Path) -> None:
+        Path(name).write_text("text\nKein Erguss.\n", encoding="utf-8")
+        assert main(["predict", name, "--model", str(tiny_classifier_folder), "--out", "out.jsonl"]) == 0
+        assert [one["row"] for one in lines("out.jsonl")] == [1]
+
+    def test_rows_that_cannot_be_read_are_told_with_their_number_and_left_out(
+        self, tiny_classifier_folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Path("in.jsonl").write_text('kaputt\n{"text": "Kein Erguss."}\n{"text": " "}\n', encoding="utf-8")
+        assert main(["predict", "in.jsonl", "--model", str(tiny_classifier_folder), "--out", "out.jsonl"]) == 1
+        assert [one["row"] for one in lines("out.jsonl")] == [2]
+        printed = capsys.readouterr()
+        assert printed.out == "1 of 3 reports classified: out.jsonl\n"
+        assert printed.err.splitlines()[:2] == [
+            "Row 1: The row is not a JSON object.",
+            "Row 3: The text is empty. Please enter a report.",
+        ]
+
+    def test_many_reports_are_answered_in_their_order(self, tiny_classifier_folder: Path) -> None:
+        rows = (json.dumps({"id": f"r{number}", "text": f"Erguss {number}."}) for number in range(300))
+        Path("in.jsonl").write_text("\n".join(rows), encoding="utf-8")
+        assert main(["predict", "in.jsonl", "--model", str(tiny_classifier_folder), "--out", "out.csv"]) == 0
+        assert [row["id"] for row in table("out.csv")] == [f"r{number}" for number in range(300)]
+
+    def test_remarks_about_a_text_stand_beside_its_answer(self, tiny_classifier_folder: Path) -> None:
+        Path("in.txt").write_text("There is no evidence of pneumothorax or effusion.", encoding="utf-8")
+        for name in ("out.jsonl", "out.csv"):
+            assert main(["predict", "in.txt", "--model", str(tiny_classifier_folder), "--out", name]) == 0
+        assert "not_german" in lines("out.jsonl")[0]["warnings"]
+        assert "not_german" in table("out.csv")[0]["warnings"].split()
+
+    @pytest.mark.parametrize(
+        ("file", "model", "out", "sentence"),
+        [
+            ("nix.csv", "tiny", "out.csv", "The operating system says: nix.csv: No such file or directory."),
+            (".", "tiny", "out.csv", "The operating system says: .: Is a directory."),
+            ("reports.jsonl", "tiny", "nix/out.csv", "No such file or directory."),
+            ("reports.jsonl", "tiny", "out.xlsx", "The output must end in .jsonl or .csv, found: out.xlsx."),
+            ("reports.jsonl", "nix", "out.csv", "There is no model “nix”. Possible are a folder, a Hub id or: "),
+            ("reports.jsonl", "var", "out.csv", "config.json"),
+            ("befund.pdf", "tiny", "out.csv", "Files of the kind “.pdf” are not read."),
+            ("leer.csv", "tiny", "out.csv", "The file leer.csv is empty."),
+            ("befund.csv", "tiny", "out.csv", "The CSV file has no column “text”. Found: befund."),
+        ],
+    )
+    def test_what_cannot_work_is_refused_in_one_sentence_and_leaves_no_file(
+        self,
+        file: str,
+        model: str,
+        out: str,
+        sentence: str,
+        reports: str,
+        tiny_classifier_folder: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        for name, content in (("befund.pdf", b"%PDF"), ("leer.csv", b""), ("befund.csv", b"befund\nFrei.\n")):
+            Path(name).write_bytes(content)
+        before = files(tmp_path)
+        chosen = str(tiny_classifier_folder) if model == "tiny" else model
+        assert main(["predict", file, "--model", chosen, "--out", out]) == 2
+        error = capsys.readouterr().err
+        assert sentence in error
+        assert error.count("\n") == 1
+        assert files(tmp_path) == before
+
+    def test_a_language_model_is_refused(
+        self, reports: str, tiny_mlm_folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["predict", reports, "--model", str(tiny_mlm_folder), "--out", "out.csv"]) == 2
+        assert "cannot classify findings. Please choose a model trained for it." in capsys.readouterr().err
+        assert not Path("out.csv").exists()
+
+    def test_a_file_that_is_there_is_replaced_only_by_force(
+        self, reports: str, tiny_classifier_folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Path("out.jsonl").write_text("kostbar", encoding="utf-8")
+        command = ["predict", reports, "--model", str(tiny_classifier_folder), "--out", "out.jsonl"]
+        assert main(command) == 2
+        assert capsys.readouterr().err == (
+            "The file out.jsonl is there already. Please choose another name or replace it with --force.\n"
+        )
+        assert Path("out.jsonl").read_text(encoding="utf-8") == "kostbar"
+        assert main([*command, "--force"]) == 0
+        assert len(lines("out.jsonl")) == 2
+
+
+@pytest.mark.usefixtures("accepted")
+class TestImportAndExport:
+    def test_labels_come_out_as_they_went_in(self, reports: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["import", reports, "--schema", "chest_xray"]) == 0
+        assert capsys.readouterr().out == "2 new, 0 known already, 1 with labels, 0 rejected.\n"
+        assert main(["export", "--schema", "chest_xray", "--format", "jsonl", "--out", "labels.jsonl"]) == 0
+        (line,) = lines("labels.jsonl")
+        assert (line["id"], line["labels"]) == ("=r1", {"Erguss": "present"})
+        assert "Research use only" in line["meta"]["use"]
+
+    def test_importing_twice_stores_nothing_twice(self, reports: str, capsys: pytest.CaptureFixture[str]) -> None:
+        for _ in range(2):
+            assert main(["import", reports, "--schema", "chest_xray"]) == 0
+        assert capsys.readouterr().out.splitlines()[1].startswith("0 new, 2 known already,")
+
+    def test_an_exported_table_can_be_imported_again(self, reports: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["import", reports, "--schema", "chest_xray"]) == 0
+        assert main(["export", "--schema", "chest_xray", "--format", "csv", "--out", "labels.csv"]) == 0
+        assert table("labels.csv")[0]["label:Erguss"] == "present"
+        capsys.readouterr()
+        assert main(["import", "labels.csv", "--schema", "chest_xray"]) == 0
+        assert capsys.readouterr().out.startswith("0 new, 1 known already,")
+
+    def test_the_history_names_annotator_and_source(self, reports: str) -> None:
+        assert main(["import", reports, "--schema", "chest_xray"]) == 0
+        assert main(["export", "--schema", "chest_xray", "--format", "revisions", "--out", "history.csv"]) == 0
+        (row,) = table("history.csv")
+        assert (row["report"], row["label"], row["new_value"]) == ("'=r1", "Erguss", "present")
+        assert (row["annotator"], row["source"]) == ("lokal", "import")
+
+    def test_rejected_rows_are_told_and_the_others_stored(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Path("in.csv").write_text("text,label:Erguss\nEins.,ja\nZwei.,+\n", encoding="utf-8")
+        assert main(["import", "in.csv", "--schema", "chest_xray"]) == 1
+        printed = capsys.readouterr()
+        assert printed.out == "1 new, 0 known already, 1 with labels, 1 rejected.\n"
+        assert printed.err.startswith("Row 1: “ja” is not a state.")
+
+    def test_an_unknown_schema_is_refused(self, reports: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["import", reports, "--schema", "thorax"]) == 2
+        assert main(["export", "--schema", "thorax", "--format", "csv", "--out", "out.csv"]) == 2
+        told = "There is no schema “thorax”. Available are: chest_xray, chest_ct.\n"
+        assert capsys.readouterr().err == told * 2
+        assert not Path("out.csv").exists()
+
+
+def test_the_models_are_listed_with_their_terms(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed] == ["id", *(entry.id for entry in CATALOGUE)]
+    gated = next(line for line in printed if line.startswith("GerMedBERT/medbert-512 "))
+    assert "109 M" in gated
+    assert "Accept the terms on the Hub; a token is needed." in gated
+
+
+@pytest.mark.parametrize("variable", ["LANG", "LC_ALL", "LC_MESSAGES"])
+def test_under_a_german_locale_everything_is_said_in_german(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, "de_AT.UTF-8")
+    assert main(["export", "--schema", "chest_xray", "--format", "csv", "--out", "out.csv"]) == 2
+    assert capsys.readouterr().err.startswith("Bitte bestätigen Sie zuerst die Nutzungsbedingungen")
+
+
+def test_a_wrong_setting_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDBERTDE_PROT", "1")
+    assert main(["models"]) == 2
+    assert capsys.readouterr().err.startswith("Unknown setting MEDBERTDE_PROT.")
+
+
+def test_help_names_every_command_and_loads_no_model() -> None:
+    help_only = (
+        "import sys; from medbertde.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "finally: assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", help_only], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    named = set(re.findall(r"^    (\w+)", done.stdout, re.MULTILINE))
+    assert named == {"serve", "predict", "import", "export", "models", "terms"}
+
+
+def test_serve_starts_the_page_and_ends_when_asked(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "medbertde", "serve"],
+            cwd=ROOT,
+            env={**os.environ, "MEDBERTDE_PORT": str(port)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        assert _answers(f"http://127.0.0.1:{port}/", process), log.read_text(encoding="utf-8")
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+        assert "Traceback" not in log.read_text(encoding="utf-8")
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+
+
+def _answers(url: str, process: subprocess.Popen[bytes], deadline_s: float = 120) -> bool:
+    """Whether the page is there before the deadline and before its process ends."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status == 200 and b"medbertde" in answer.read()
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    return False

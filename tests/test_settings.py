@@ -1,0 +1,99 @@
+"""Settings: defaults, environment variables, and a sentence for each value that cannot work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from medbertde.settings import ROOT, Settings, load_settings
+from medbertde.types import UserError
+
+
+def refusal(**environ: str) -> UserError:
+    """What `load_settings` says about these variables."""
+    with pytest.raises(UserError) as refused:
+        load_settings(environ)
+    return refused.value
+
+
+def test_nothing_has_to_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    settings = load_settings({})
+    assert (settings.host, settings.port, settings.language) == ("127.0.0.1", 7860, "de")
+    assert settings.var == ROOT / "var"
+    assert settings.runs == ROOT / "var" / "runs"
+    assert settings.database_url == f"sqlite:///{ROOT / 'var' / 'medbertde.sqlite'}"
+
+
+def test_every_setting_has_an_explanation() -> None:
+    assert all(item.metadata["help"] for item in Settings.__dataclass_fields__.values())
+
+
+def test_variables_are_read_with_their_types(tmp_path: Path) -> None:
+    environ = {"MEDBERTDE_PORT": "8000", "MEDBERTDE_VAR": str(tmp_path), "MEDBERTDE_ANNOTATOR": "anna"}
+    settings = load_settings(environ)
+    assert (settings.port, settings.var, settings.annotator) == (8000, tmp_path, "anna")
+    assert settings.database_url == f"sqlite:///{tmp_path / 'medbertde.sqlite'}"
+
+
+def test_a_database_address_is_taken_as_it_is() -> None:
+    assert load_settings({"MEDBERTDE_DATABASE_URL": "postgresql://db/labels"}).database_url == "postgresql://db/labels"
+
+
+def test_an_empty_variable_means_the_default() -> None:
+    assert load_settings({"MEDBERTDE_PORT": "", "MEDBERTDE_LANGUAGE": "", "PORT": ""}).port == 7860
+
+
+def test_a_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_settings({"MEDBERTDE_VAR": "~/daten"}).var == tmp_path / "daten"
+
+
+def test_port_is_honoured_as_hosting_platforms_set_it_unless_our_own_is_set() -> None:
+    assert load_settings({"PORT": "9000"}).port == 9000
+    assert load_settings({"PORT": "9000", "MEDBERTDE_PORT": "9001"}).port == 9001
+
+
+def test_other_peoples_variables_are_left_alone() -> None:
+    assert load_settings({"MEDBERT_PORT": "1", "HF_TOKEN": "x", "LANGUAGE": "fr"}) == load_settings({})
+
+
+def test_a_misspelt_variable_is_refused_with_the_known_ones() -> None:
+    error = refusal(MEDBERTDE_PROT="8000")
+    assert error.de.startswith("Unbekannte Einstellung MEDBERTDE_PROT. Bekannt sind: MEDBERTDE_HOST, MEDBERTDE_PORT,")
+    assert error.en.startswith("Unknown setting MEDBERTDE_PROT. Known are: MEDBERTDE_HOST, MEDBERTDE_PORT,")
+
+
+@pytest.mark.parametrize("name", ["MEDBERTDE_PORT", "PORT", "MEDBERTDE_MAX_CHARS"])
+def test_a_number_must_be_a_whole_one(name: str) -> None:
+    error = refusal(**{name: "acht"})
+    assert error.de == f"Die Einstellung {name} muss eine ganze Zahl sein, gefunden: „acht“."
+    assert error.en == f"The setting {name} must be a whole number, found: “acht”."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("LANGUAGE", "fr", "de, en"),
+        ("DEVICE", "gpu", "auto, cpu, cuda, mps"),
+        ("PORT", "70000", "0 … 65535"),
+        ("THREADS", "-1", "≥ 0"),
+        ("MAX_CHARS", "0", "> 0"),
+        ("MAX_UPLOAD_MB", "-5", "> 0"),
+        ("MAX_IMPORT_ROWS", "0", "> 0"),
+        ("LEASE_MINUTES", "0", "> 0"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
+    error = refusal(**{f"MEDBERTDE_{name}": value})
+    assert error.de == f"Die Einstellung MEDBERTDE_{name} ist „{value}“, erlaubt ist: {allowed}."
+    assert error.en == f"The setting MEDBERTDE_{name} is “{value}”, allowed: {allowed}."
+
+
+def test_a_space_keeps_its_data_on_the_persistent_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_ID", "someone/medbertde")
+    monkeypatch.setattr("os.access", lambda path, mode: path == "/data")
+    assert Settings().var == Path("/data")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert Settings().var == ROOT / "var"

@@ -1,0 +1,74 @@
+"""What the tests of the training jobs share: one thread, small labelled reports, run folders over a tiny checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from medbertde.report_file import to_json
+from medbertde.types import ReportRecord, State
+
+WriteRun = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerator() -> Iterator[None]:
+    """Accelerate keeps its device and precision in a global; a job of its own process starts without."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def write_reports(path: Path, records: Sequence[ReportRecord]) -> Path:
+    path.write_text("".join(to_json(record) + "\n" for record in records), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def reports() -> list[ReportRecord]:
+    """60 short reports that are easy to learn: a third each says effusion, no effusion, nothing of it."""
+    kinds = (
+        ("Kleiner Erguss links", {"Erguss": State.PRESENT}),
+        ("Kein Erguss", {"Erguss": State.ABSENT}),
+        ("Herz normal", {}),
+    )
+    return [
+        ReportRecord(f"{text}{'.' * (number // 3 + 1)}", labels=labels)
+        for number in range(60)
+        for text, labels in [kinds[number % 3]]
+    ]
+
+
+@pytest.fixture
+def write_run(tmp_path: Path, tiny_classifier_folder: Path) -> WriteRun:
+    """Write a run folder: the reports and a configuration with short defaults."""
+
+    def write(records: Sequence[ReportRecord], name: str = "run", **config: object) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        write_reports(folder / "labels.jsonl", records)
+        given = {
+            "schema_id": "chest_xray",
+            "base_model": str(tiny_classifier_folder),
+            "name": "neu",
+            "epochs": 2,
+            "batch_tokens": 256,
+            **config,
+        }
+        (folder / "config.json").write_text(json.dumps(given), encoding="utf-8")
+        return folder
+
+    return write

@@ -1,0 +1,129 @@
+"""The run folder of a fine-tuning job: its configuration, its progress, its figures and its refusal as files.
+
+Owns the contract with the app (`medbertde/services/training.py`), which writes the configuration and reads the rest.
+Knows no model and no report.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+from medbertde.types import TrainingRefused, UserError
+
+CONFIG_FILE = "config.json"
+LABELS_FILE = "labels.jsonl"
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """What a run does.
+
+    `base_model` is the checkpoint folder it goes on from, `compare_with` the one whose figures stand beside its own.
+    `replay` names report files that join the training and validation parts, never the test part; `own_copies` says how
+    often each own training report counts beside them. `test_file` replaces the share of `labels.jsonl` that would be
+    held out. `recombined` and `cues` are numbers of augmented texts per epoch. `positive_weight` weighs positive
+    targets at the start and decays to 1 at half of the run: an untrained head learns many times faster with it.
+    """
+
+    schema_id: str
+    base_model: str
+    name: str
+    compare_with: str | None = None
+    replay: tuple[str, ...] = ()
+    test_file: str | None = None
+    test_share: float = 0.25
+    validation_share: float = 0.15
+    epochs: int = 8
+    patience: int = 4
+    learning_rate: float = 2e-4
+    warmup_share: float = 0.1
+    positive_weight: float = 1.0
+    weight_decay: float = 0.01
+    batch_tokens: int = 2048
+    sentences: bool = True
+    recombined: int = 0
+    cues: int = 0
+    own_copies: int = 1
+    seed: int = 42
+    precision: str = "no"
+    half_weights: bool = False
+    run_id: str | None = None
+
+
+def read_config(folder: Path) -> FinetuneConfig:
+    """The run's configuration; `TrainingRefused` for one that is broken or names what this version does not know."""
+    try:
+        raw = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        _refuse("fehlt oder ist kein JSON", "is missing or not JSON")
+    if not isinstance(raw, dict):
+        _refuse("ist kein JSON-Objekt", "is not a JSON object")
+    known = [item.name for item in fields(FinetuneConfig)]
+    unknown = ", ".join(sorted(set(raw) - set(known)))
+    if unknown:
+        _refuse(f"enthält Unbekanntes: {unknown}", f"has unknown entries: {unknown}")
+    missing = ", ".join(name for name in ("schema_id", "base_model", "name") if not isinstance(raw.get(name), str))
+    if missing:
+        _refuse(f"nennt nicht: {missing}", f"does not name: {missing}")
+    config = FinetuneConfig(**{**raw, "replay": tuple(raw.get("replay", ()))})
+    _check_numbers(config)
+    return config
+
+
+def _check_numbers(config: FinetuneConfig) -> None:
+    """Refuse values that cannot work, of which the first one is named."""
+    try:
+        works = {
+            "epochs": config.epochs >= 1,
+            "patience": config.patience >= 1,
+            "learning_rate": config.learning_rate > 0,
+            "positive_weight": config.positive_weight >= 1,
+            "batch_tokens": config.batch_tokens >= 1,
+            "own_copies": config.own_copies >= 1,
+            "test_share": 0 <= config.test_share < 1,
+            "validation_share": 0 <= config.validation_share < 1 - config.test_share,
+            "warmup_share": 0 <= config.warmup_share < 1,
+            "precision": config.precision in ("no", "bf16", "fp16"),
+        }
+    except TypeError:
+        _refuse("enthält Text, wo eine Zahl stehen muss", "has text where a number must be")
+    wrong = next((name for name, fine in works.items() if not fine), None)
+    if wrong:
+        value = getattr(config, wrong)
+        _refuse(f"enthält einen unmöglichen Wert: {wrong} = {value}", f"has an impossible value: {wrong} = {value}")
+
+
+def _refuse(de: str, en: str) -> NoReturn:
+    raise TrainingRefused(f"{CONFIG_FILE} {de}.", f"{CONFIG_FILE} {en}.")
+
+
+class RunLog:
+    """Appends what happens to `progress.jsonl`, one complete line at a time."""
+
+    def __init__(self, folder: Path, total: int) -> None:
+        self._path = folder / "progress.jsonl"
+        self._path.write_text("", encoding="utf-8")
+        self._total, self._started = total, time.monotonic()
+
+    def write(self, step: int, **facts: Any) -> None:
+        """One line: the step (at most the total), the total, seconds since the start and `facts`."""
+        elapsed_s = round(time.monotonic() - self._started, 2)
+        line = {"step": min(step, self._total), "total": self._total, "elapsed_s": elapsed_s, **facts}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
+    """`metrics.json`, complete or not at all; it is written last and says that the run has finished."""
+    partial = folder / ".metrics.json.partial"
+    partial.write_text(json.dumps(metrics, ensure_ascii=False, indent=2), encoding="utf-8")
+    partial.replace(folder / "metrics.json")
+
+
+def write_refusal(folder: Path, error: UserError) -> None:
+    """`refused.json`: why the run ended early, for the page."""
+    (folder / "refused.json").write_text(json.dumps({"de": error.de, "en": error.en}), encoding="utf-8")
