@@ -34,22 +34,25 @@ bench: .venv/.run  ## times and memory of the embedded models and of saving labe
 
 TEXTS := $(addprefix data/reports/,chest_xray.jsonl chest_ct.jsonl clinical_text.jsonl)
 
-models: .venv/.run  ## rebuild the embedded models from the report sources
+models: .venv/.run  ## rebuild the embedded models from the report sources (docs/LOG.md tells how the shipped ones came about)
 	$(BIN)/python -m data.build
-	$(BIN)/python -m train.tokenizer $(TEXTS) --out build/tokenizer --vocabulary 7000
+	$(BIN)/python -m train.tokenizer $(TEXTS) --out build/tokenizer --vocabulary 8000
 	$(BIN)/python -m train.pretrain $(TEXTS) --tokenizer build/tokenizer --out data/models/medbertde-mini --half \
-		--epochs 24 --batch-tokens 2048 --rate 8e-4 --precision bf16
+		--epochs 40 --batch-tokens 2048 --rate 1e-3 --cues 10000 --precision bf16
 	$(MAKE) data/models/mini-chest-xray data/models/mini-chest-ct
 
+# Two stages each: short lexicon statements first, then sentences and recombined reports.
 .PHONY: data/models/mini-chest-xray data/models/mini-chest-ct
 data/models/mini-chest-xray: SCHEMA = chest_xray
 data/models/mini-chest-ct: SCHEMA = chest_ct
-data/models/mini-chest-xray data/models/mini-chest-ct:
-	mkdir -p build/$(@F)
-	cp train/recipes/$(@F).json build/$(@F)/config.json
-	cp data/reports/$(SCHEMA).jsonl build/$(@F)/labels.jsonl
-	$(BIN)/python -m train.finetune build/$(@F)
-	rm -rf $@ && cp -r build/$(@F)/checkpoint $@
+data/models/mini-chest-xray data/models/mini-chest-ct: .venv/.run
+	for stage in 1 2; do \
+		mkdir -p build/stage$$stage-$(@F) && \
+		cp train/recipes/$(@F)-$$stage.json build/stage$$stage-$(@F)/config.json && \
+		cp data/reports/$(SCHEMA).jsonl build/stage$$stage-$(@F)/labels.jsonl && \
+		$(BIN)/python -m train.finetune build/stage$$stage-$(@F) || exit 1; \
+	done
+	rm -rf $@ && cp -r build/stage2-$(@F)/checkpoint $@
 
 clean:
 	rm -rf .venv build

@@ -7,7 +7,7 @@ import sys
 from medbertde.services import open_services
 from medbertde.settings import load_settings
 from medbertde.types import UserError
-from medbertde.ui.layout import build_page, launch_options
+from medbertde.ui.layout import build_page, launch
 
 try:
     settings = load_settings()
@@ -16,4 +16,4 @@ except UserError as error:
     sys.exit(f"{error.de}\n{error.en}")
 
 if __name__ == "__main__":
-    demo.launch(**launch_options(settings))
+    launch(demo, settings)

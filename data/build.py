@@ -71,7 +71,7 @@ def _read_marks(
         if start >= end:
             raise ValueError(f"the mark {{{body}}} has no text before it")
         for label, state, force in _marks(body, schema):
-            spans.append(Rationale(label, start, end))
+            spans.append(Rationale(label, start, end, state))
             if force:
                 forced[label] = state
             strongest[label] = max(strongest.get(label, state), state, key=_STRENGTH.__getitem__)

@@ -257,7 +257,8 @@ def _meta(meta: Mapping[str, Any]) -> dict[str, str]:
 def _rationale(item: Any, text: str, schema: Schema | None) -> Rationale:
     match item:
         case {"label": str(label), "start": int(start), "end": int(end)}:
-            span = Rationale(label, start, end)
+            state = item.get("state")
+            span = Rationale(label, start, end, None if state is None else parse_state(state))
         case _:
             raise InvalidFile(
                 "Jede Textstelle braucht „label“ sowie „start“ und „end“ als ganze Zahlen.",
@@ -285,11 +286,16 @@ def to_json(record: ReportRecord) -> str:
             "modality": record.modality,
             "text": record.text,
             "labels": {label: state.value for label, state in record.labels.items()},
-            "rationales": [{"label": span.label, "start": span.start, "end": span.end} for span in record.rationales],
+            "rationales": [_span(span) for span in record.rationales],
             "meta": dict(record.meta),
         },
         ensure_ascii=False,
     )
+
+
+def _span(span: Rationale) -> dict[str, str | int]:
+    plain: dict[str, str | int] = {"label": span.label, "start": span.start, "end": span.end}
+    return plain | ({"state": span.state.value} if span.state else {})
 
 
 def to_csv(records: Iterable[ReportRecord], schema: Schema) -> Iterator[str]:

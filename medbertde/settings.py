@@ -21,11 +21,16 @@ def _default_var() -> Path:
     return Path("/data") if os.environ.get("SPACE_ID") and os.access("/data", os.W_OK) else ROOT / "var"
 
 
+def _default_host() -> str:
+    """Only this machine; on a Space the container's proxy has to reach the server."""
+    return "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
+
+
 @dataclass(frozen=True)
 class Settings:
     """One value per setting; `database_url` is derived from `var` when it is not given."""
 
-    host: str = field(default="127.0.0.1", metadata={"help": "address the server listens on"})
+    host: str = field(default_factory=_default_host, metadata={"help": "address the server listens on"})
     port: int = field(default=7860, metadata={"help": "port of the server"})
     var: Path = field(default_factory=_default_var, metadata={"help": "folder for database, runs and models"})
     database_url: str = field(default="", metadata={"help": "database; default: a SQLite file in the var folder"})

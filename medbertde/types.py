@@ -212,11 +212,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Rationale:
-    """A span that justifies a finding: code points ``[start, end)`` of the stored NFC text."""
+    """A span that justifies a finding: code points ``[start, end)`` of the stored NFC text.
+
+    `state` is what this span says by itself, None where only the report's state is known.
+    """
 
     label: str
     start: int
     end: int
+    state: State | None = None
 
 
 @dataclass(frozen=True)

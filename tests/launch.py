@@ -1,10 +1,11 @@
-"""The app as browser and endpoint tests start it: services over an empty folder, tiny models, the real page.
+"""The app as tests and `docs/screenshots.py` start it: services over an empty folder, given models, the real page.
 
 There is one way to start it: `launched`, on a free port, closed with its database at the end.
 """
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ from medbertde.settings import Settings
 from medbertde.ui.layout import build_page, launch_options
 
 XRAY = "chest_xray"
+BUSY_TIMEOUT_S = 1.0
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
 
 
 @contextmanager
@@ -26,7 +31,7 @@ def launched(
 
     Training runs mix in no shipped reports, so that they take seconds.
     """
-    services = open_services(Settings(var=folder), shipped=shipped, replay=folder)
+    services = open_services(Settings(var=folder), shipped=shipped, replay=folder, busy_timeout_s=BUSY_TIMEOUT_S)
     if terms_accepted:
         for name in users or [None]:
             services.access.accept_terms(services.access.identify(Caller(name, None)))

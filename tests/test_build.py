@@ -52,7 +52,11 @@ def test_a_mark_labels_the_words_before_it() -> None:
     text, labels, spans = parse_report("xray", "Herz groß. Kein Pneu,{Pneumothorax-} kleiner Erguss.{Erguss+ Stauung?}")
     assert text == "Herz groß. Kein Pneu, kleiner Erguss."
     assert labels == {"Stauung": State.UNCERTAIN, "Erguss": State.PRESENT, "Pneumothorax": State.ABSENT}
-    assert spans == (Rationale("Pneumothorax", 11, 21), Rationale("Erguss", 22, 37), Rationale("Stauung", 22, 37))
+    assert spans == (
+        Rationale("Pneumothorax", 11, 21, State.ABSENT),
+        Rationale("Erguss", 22, 37, State.PRESENT),
+        Rationale("Stauung", 22, 37, State.UNCERTAIN),
+    )
 
 
 def test_the_strongest_state_counts_unless_another_is_forced() -> None:

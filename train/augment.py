@@ -43,17 +43,17 @@ def load_lexicon(schema_id: str, path: Path = LEXICON) -> Lexicon | None:
 def single_sentences(record: ReportRecord) -> list[ReportRecord]:
     """Each sentence with evidence as a report of its own, if it is certain what it says.
 
-    Evidence carries no state of its own, so a sentence is left out where the report says more than one thing about one
-    of its findings, and where evidence reaches beyond it: its labels would be a guess.
+    A sentence is left out where evidence reaches beyond it, and where evidence without a state of its own belongs to a
+    finding that the report mentions in more than one way: its labels would be a guess.
     """
     found = []
     for start, end in sentences(record.text):
         touching = [span for span in record.rationales if span.start < end and start < span.end]
-        states = {span.label: _state_of(record, span.label) for span in touching}
-        labels = {label: state for label, state in states.items() if state}
+        states = [(span.label, span.state or _state_of(record, span.label)) for span in touching]
         inside = all(start <= span.start and span.end <= end for span in touching)
-        if touching and inside and len(labels) == len(states):
-            found.append(replace(record, text=record.text[start:end], labels=labels, rationales=()))
+        known = [{label: state} for label, state in states if state]
+        if touching and inside and len(known) == len(states):
+            found.append(replace(record, text=record.text[start:end], labels=merge(known), rationales=()))
     return found
 
 

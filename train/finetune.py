@@ -39,6 +39,7 @@ from medbertde.inference.checkpoint import (
     output_names,
     save_checkpoint,
 )
+from medbertde.inference.tokens import text_encoder
 from medbertde.report_file import read_records
 from medbertde.schema import Schema, load_schema
 from medbertde.types import Metrics, ReportRecord, State, Task, TrainingRefused, UserError
@@ -141,7 +142,8 @@ class Epochs:
     def draw(self, epoch: int) -> list[ReportRecord]:
         """The records of one epoch; equal for equal seeds."""
         rng = random.Random(self._config.seed * 1_000 + epoch)
-        drawn = [*self._records, *(self._sentences if self._config.sentences else ())]
+        config = self._config
+        drawn = [*(self._records if config.whole_reports else ()), *(self._sentences if config.sentences else ())]
         if len(self._sentences) >= 10:
             drawn += [recombine(self._sentences, rng) for _ in range(self._config.recombined)]
         if self._lexicon:
@@ -151,15 +153,16 @@ class Epochs:
 
 @dataclass
 class Best:
-    """The weights of the best epoch so far, by validation F1 over all outputs, then by loss."""
+    """The weights of the epoch with the lowest validation loss so far, the higher F1 among equals."""
 
-    quality: tuple[float, float] = (-1.0, -math.inf)
+    keep_last: bool = False
+    quality: tuple[float, float] = (-math.inf, -1.0)
     epoch: int = -1
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def offer(self, model: PreTrainedModel, quality: tuple[float, float], epoch: int) -> None:
         """Keep a copy of the weights if they are better."""
-        if quality > self.quality:
+        if quality > self.quality or self.keep_last:
             self.quality, self.epoch = quality, epoch
             self.weights = {name: weight.detach().cpu().clone() for name, weight in model.state_dict().items()}
 
@@ -177,7 +180,7 @@ def fit(
     plain = accelerator.unwrap_model(model)
     first = examples(epochs.draw(0), schema, base)
     total = config.epochs * sum(1 for _ in batches(first, config.batch_tokens, pad_id, random.Random(0)))
-    log, best, step = RunLog(folder, total), Best(), 0
+    log, best, step = RunLog(folder, total), Best(config.keep_last), 0
     for epoch in range(config.epochs):
         now = {"epoch": epoch + 1, "epochs": config.epochs}
         model.train()
@@ -189,8 +192,8 @@ def fit(
             step += 1
             log.write(step, **now, loss=round(value, 5))
         quality = _quality(predict_logits(plain, validation, pad_id), validation)
-        require_finite(quality[1])
-        log.write(step, **now, validation_f1=quality[0], validation_loss=-quality[1])
+        require_finite(quality[0])
+        log.write(step, **now, validation_f1=quality[1], validation_loss=-quality[0])
         best.offer(plain, quality, epoch)
         if epoch - best.epoch >= config.patience:
             break
@@ -213,18 +216,19 @@ def _learning_rate(config: FinetuneConfig, step: int, total: int) -> float:
 
 
 def _positive_weight(config: FinetuneConfig, step: int, total: int) -> float:
-    """From `positive_weight` down to 1 at half of the run, so that the second half learns calibrated probabilities."""
-    return max(1.0, config.positive_weight - (config.positive_weight - 1) * 2 * step / max(1, total))
+    """`positive_weight` for half of the run, then down to 1 at three quarters: the rest learns calibrated scores."""
+    left = min(1.0, max(0.0, 3 - 4 * step / max(1, total)))
+    return 1 + (config.positive_weight - 1) * left
 
 
 def _quality(logits: np.ndarray, pool: Sequence[Example]) -> tuple[float, float]:
-    """Micro F1 over all outputs at 0.5, and minus the mean cross-entropy."""
+    """Minus the mean cross-entropy, and micro F1 over all outputs at 0.5."""
     gold = np.array([example.targets for example in pool])
     decided = logits > 0
     hits = float((decided & (gold == 1)).sum())
     f1 = 2 * hits / max(1.0, float(decided.sum() + gold.sum()))
     loss = binary_cross_entropy_with_logits(torch.from_numpy(logits), torch.from_numpy(gold))
-    return round(f1, 4), -round(loss.item(), 5)
+    return -round(loss.item(), 5), round(f1, 4)
 
 
 def calibrate(logits: np.ndarray, gold: np.ndarray, schema: Schema) -> tuple[dict[str, float], dict[str, float]]:
@@ -263,7 +267,7 @@ def train(folder: Path) -> Metrics:
     schema = load_schema(config.schema_id)
     set_seed(config.seed)
     parts = split(folder, config, schema)
-    base = load_checkpoint(Path(config.base_model))
+    base = shortened(load_checkpoint(Path(config.base_model)), config.max_tokens)
     model = fit(build_model(base, schema), base, parts, config, schema, folder)
     pad_id = base.encoder.pad_id
     validation = examples(parts.validation, schema, base)
@@ -285,6 +289,14 @@ def train(folder: Path) -> Metrics:
     save_checkpoint(model, base.tokenizer, replace(facts, metrics=new), folder / "checkpoint")
     write_metrics(folder, {"new": asdict(new), "old": asdict(old) if old else None, "reports": _sizes(parts)})
     return new
+
+
+def shortened(base: LoadedModel, max_tokens: int | None) -> LoadedModel:
+    """The base reading at most `max_tokens` at once; its tokenizer carries the limit into the saved checkpoint."""
+    if max_tokens is None:
+        return base
+    base.tokenizer.model_max_length = max_tokens
+    return replace(base, max_tokens=max_tokens, encoder=text_encoder(base.tokenizer, max_tokens))
 
 
 def _lineage(folder: Path, config: FinetuneConfig, base: LoadedModel) -> Lineage:

@@ -5,7 +5,8 @@
 15 % of the tokens are chosen; 80 % of those become [MASK], 10 % a random token, 10 % stay, and the loss is taken on all
 of them (Devlin et al. 2019, doi:10.18653/v1/N19-1423). The head runs on the chosen positions only. Documents are cut
 into windows of `--max-tokens` without losing tokens and never joined. One document in fifty is held out, chosen by its
-hash; the weights with the lowest held-out loss are kept. `accelerate launch -m train.pretrain` runs it on GPUs.
+hash; the weights with the lowest held-out loss are kept. `--base` goes on from a model instead of from nothing. One
+process, on a GPU where there is one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
-from transformers import AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedTokenizerBase
+from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM, PreTrainedTokenizerBase
 
 from medbertde.inference.checkpoint import CheckpointFacts, Lineage, load_checkpoint, save_checkpoint
 from medbertde.report_file import read_records
@@ -46,6 +47,7 @@ class PretrainConfig:
     tokenizer: str
     out: Path
     name: str | None = None
+    base: str | None = None
     layers: int = 4
     hidden: int = 256
     heads: int = 4
@@ -155,7 +157,9 @@ def held_out_loss(model: BertForMaskedLM, rows: Sequence[Sequence[int]], tokeniz
 
 
 def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> BertForMaskedLM:
-    """An untrained BERT of the configured size; it always has 512 positions, whatever the windows are."""
+    """The base model, else an untrained BERT of the configured size; that always has 512 positions."""
+    if config.base:
+        return AutoModelForMaskedLM.from_pretrained(config.base, use_safetensors=True, dtype=torch.float32)
     return BertForMaskedLM(
         BertConfig(
             vocab_size=len(tokenizer),
@@ -210,7 +214,9 @@ def _facts(config: PretrainConfig, loss: float) -> CheckpointFacts:
         name=config.name or config.out.name,
         task=Task.FILL_MASK,
         figures={"held_out_loss": loss, "held_out_perplexity": math.exp(loss)},
-        lineage=Lineage(seed=config.seed, created_at=datetime.now(UTC).isoformat(timespec="seconds")),
+        lineage=Lineage(
+            base_model=config.base, seed=config.seed, created_at=datetime.now(UTC).isoformat(timespec="seconds")
+        ),
     )
 
 
@@ -227,6 +233,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", required=True, help="tokenizer folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--name", help="name of the model; default: the folder's")
+    parser.add_argument("--base", help="BERT checkpoint to go on from; its tokenizer must be the one given")
     parser.add_argument("--layers", type=int, help="transformer layers")
     parser.add_argument("--hidden", type=int, help="hidden size; the feed-forward size is four times it")
     parser.add_argument("--heads", type=int, help="attention heads")

@@ -26,7 +26,11 @@ class FinetuneConfig:
     `replay` names report files that join the training and validation parts, never the test part; `own_copies` says how
     often each own training report counts beside them. `test_file` replaces the share of `labels.jsonl` that would be
     held out. `recombined` and `cues` are numbers of augmented texts per epoch. `positive_weight` weighs positive
-    targets at the start and decays to 1 at half of the run: an untrained head learns many times faster with it.
+    targets at the start and decays to 1 later on: an untrained head learns many times faster with it.
+    Without `whole_reports` the model learns from their sentences and recombinations only, which an untrained head
+    needs; `keep_last` keeps the last epoch, where validation on whole reports would not judge that. `max_tokens` makes
+    the model read a report in shorter overlapping windows than its base could: a small model learns passages better
+    than whole reports.
     """
 
     schema_id: str
@@ -40,10 +44,13 @@ class FinetuneConfig:
     epochs: int = 8
     patience: int = 4
     learning_rate: float = 2e-4
+    max_tokens: int | None = None
     warmup_share: float = 0.1
     positive_weight: float = 1.0
     weight_decay: float = 0.01
     batch_tokens: int = 2048
+    whole_reports: bool = True
+    keep_last: bool = False
     sentences: bool = True
     recombined: int = 0
     cues: int = 0

@@ -113,6 +113,11 @@ class LoadedModel:
         return self.model.device
 
     @property
+    def reads_passages(self) -> bool:
+        """Whether the model was made to read in windows shorter than its positions allow (`model_max_length`)."""
+        return self.max_tokens < int(getattr(self.model.config, "max_position_embeddings", 0)) - 2
+
+    @property
     def predicts_states(self) -> bool:
         """Whether the model tells uncertain and absent findings apart, not only present ones."""
         return any(":" in output for output in self.outputs)

@@ -128,7 +128,7 @@ def _merge(scores: Sequence[LabelScore]) -> LabelScore:
 
 def _reading_notices(model: LoadedModel, pieces: Pieces, window_count: int) -> list[Notice]:
     found = []
-    if window_count > 1:
+    if window_count > 1 and not model.reads_passages:
         found.append(
             Notice(
                 "long_text",

@@ -21,6 +21,7 @@ from medbertde.store import models
 from medbertde.store.session import Database, open_database
 from medbertde.types import CheckpointRefused, ModelVersion, Notice, UserError
 
+BUSY_TIMEOUT_S = 30.0
 EMBEDDED: Mapping[str, str] = {
     FILL_MASK_SLOT: "medbertde-mini",
     "chest_xray": "mini-chest-xray",
@@ -42,13 +43,19 @@ class Services:
     notices: tuple[Notice, ...] = ()
 
 
-def open_services(settings: Settings, *, shipped: Mapping[str, str] = EMBEDDED, replay: Path = REPLAY) -> Services:
+def open_services(
+    settings: Settings,
+    *,
+    shipped: Mapping[str, str] = EMBEDDED,
+    replay: Path = REPLAY,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+) -> Services:
     """Open the database, load the models that answered last (else the shipped ones) and notice ended runs.
 
     `shipped` names a model per slot (catalogue id, folder or Hub id); `replay` holds the report files that every
-    training run mixes in.
+    training run mixes in; `busy_timeout_s` is how long a save waits for another process before it is refused.
     """
-    database = open_database(settings.database_url)
+    database = open_database(settings.database_url, busy_timeout_s=busy_timeout_s)
     runtime = Runtime(settings.device, settings.threads, settings.max_chars)
     notices = load_models(runtime, database, shipped)
     access = Access(database, settings)

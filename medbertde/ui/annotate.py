@@ -13,8 +13,8 @@ from medbertde.schema import load_schema, schema_ids
 from medbertde.services import Services
 from medbertde.services.exchange import ExportKind
 from medbertde.types import ImportResult, Progress
-from medbertde.ui.annotation_card import annotation_card
-from medbertde.ui.view import caller, refusals
+from medbertde.ui.annotation_card import annotation_card, message
+from medbertde.ui.view import PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
 SHOWN_FAULTS = 200
@@ -33,8 +33,8 @@ def build(services: Services, words: Words, language: gr.Radio) -> None:
         elem_id="annotate-schema",
     )
     card = annotation_card(services, words.language)
-    words.on_language(card, lambda chosen: gr.update(value={"language": chosen}))
-    schema.change(lambda chosen: {"schema": chosen}, schema, card, show_progress="hidden", api_visibility="private")
+    words.on_language(card, lambda chosen: gr.update(value=message(language=chosen)))
+    schema.change(lambda chosen: message(schema=chosen), schema, card, **PRIVATE)
     with gr.Row(elem_id="annotate-files"):
         with gr.Column(min_width=320):
             _build_import(services, words, language, schema, card)
@@ -71,7 +71,7 @@ def _build_import(services: Services, words: Words, language: gr.Radio, schema: 
 
     outputs = [upload, outcome, rejected, card]
     upload.upload(_importer(services), [language, schema, upload], outputs, api_visibility="private").failure(
-        lambda: None, None, upload, show_progress="hidden", api_visibility="private"
+        lambda: None, None, upload, **PRIVATE
     )
 
 
@@ -92,7 +92,7 @@ def _importer(services: Services) -> Callable[..., Any]:
         result = services.annotate.import_reports(user, schema_id, file.name, data, on_progress)
         faults = [[str(number), fault.sentence(chosen)] for number, fault in result.rejected[:SHOWN_FAULTS]]
         shown = gr.update(value=faults, visible=bool(faults))
-        return None, imported_sentence(result).say(chosen), shown, {"refresh": uuid.uuid4().hex}
+        return None, imported_sentence(result).say(chosen), shown, message(refresh=uuid.uuid4().hex)
 
     return import_file
 

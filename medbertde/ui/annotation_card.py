@@ -37,11 +37,18 @@ def annotation_card(services: Services, language: str) -> Card:
     """The card, connected to the annotation service."""
     return Card(
         "annotate",
-        {"language": language},
+        message(language=language),
         elem_id="annotate-card",
-        schemas=[_schema_json(load_schema(schema_id)) for schema_id in schema_ids()],
         server_functions=[_server_function(handler) for handler in _handlers(services)],
     )
+
+
+def message(**told: str) -> Json:
+    """What the page tells the card: `language`, `schema`, or `refresh` with a new value to look for reports.
+
+    The schemas go with every message, because one that comes before the tab is opened replaces those before it.
+    """
+    return {"schemas": [_schema_json(load_schema(schema_id)) for schema_id in schema_ids()], **told}
 
 
 def _handlers(services: Services) -> list[Handler]:

@@ -113,7 +113,7 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> Non
     parts.run.click(classify, [language, parts.schema, parts.text], answer, **working).failure(
         clear, language, answer, **PRIVATE
     )
-    parts.example.input(try_example, [language, parts.schema, parts.example], [parts.text, *answer], **working)
+    parts.example.select(try_example, [language, parts.schema, parts.example], [parts.text, *answer], **working)
     parts.findings.choose(explain, [language, parts.shown], answer, **explaining)
     parts.schema.change(clear, language, answer, **PRIVATE)
     language.change(_draw, [language, parts.shown], answer, **PRIVATE)

@@ -119,7 +119,7 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> Non
     gr.on([parts.run.click, parts.text.submit], suggest, [language, parts.text], answer, **working).failure(
         clear, language, answer, **PRIVATE
     )
-    parts.example.input(
+    parts.example.select(
         try_example, [language, parts.example, parts.text, parts.previous], [parts.text, parts.previous, *answer],
         **working,
     )  # fmt: skip

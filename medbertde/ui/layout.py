@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +43,10 @@ def build_page(services: Services) -> gr.Blocks:
     """The page over these services. Each visitor starts in the configured language, or in the one chosen last."""
     words = Words(services.settings.language)
     with gr.Blocks(title="medbertde", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        endpoints.build(services)  # first: Gradio gives a name to whoever asks for it first
         frame = _frame(services, words)
         tabs = _tabs(services, words, frame)
         _connect(services, words, page, frame, tabs)
-        endpoints.build(services)
     return page
 
 
@@ -60,14 +61,14 @@ def _frame(services: Services, words: Words) -> _Frame:
         )  # fmt: skip
     words(gr.Markdown, RESEARCH, elem_id="mb-research")
     said = gr.Markdown(problems(words.language, services), visible=bool(services.notices), elem_id="mb-problems")
-    with gr.Column(visible=False, elem_id="mb-terms") as terms:
+    with gr.Column(visible="hidden", elem_id="mb-terms") as terms:
         words(gr.Markdown, TERMS)
         accept = words(gr.Button, Text("Einverstanden", "I agree"), variant="primary", elem_id="mb-accept")
     return _Frame(header, language, said, terms, accept)
 
 
 def _tabs(services: Services, words: Words, frame: _Frame) -> gr.Tabs:
-    with gr.Tabs(visible=False, overflow_behavior="wrap", elem_id="mb-tabs") as tabs:
+    with gr.Tabs(visible="hidden", overflow_behavior="wrap", elem_id="mb-tabs") as tabs:
         with words(gr.Tab, Text("Klassifikation", "Classification"), id="classify"):
             classify.build(services, words, frame.language)
         with words(gr.Tab, FILL_THE_GAP, id="fill"):
@@ -142,3 +143,16 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "max_file_size": f"{settings.max_upload_mb}mb",
         "footer_links": [],
     }
+
+
+def launch(page: gr.Blocks, settings: Settings) -> None:
+    """Serve the page until it is stopped; a port that is taken ends in a sentence, not in a traceback."""
+    try:
+        page.launch(**launch_options(settings), quiet=True, prevent_thread_lock=True)
+    except OSError:
+        sys.exit(
+            f"Der Port {settings.port} ist belegt. Bitte einen anderen wählen, zum Beispiel: PORT={settings.port + 1} "
+            f"make run\nThe port {settings.port} is taken. Please choose another one."
+        )
+    print(f"medbertde: {page.local_url}", flush=True)
+    page.block_thread()

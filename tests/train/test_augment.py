@@ -41,6 +41,15 @@ class TestSingleSentences:
         )
         assert [part.text for part in single_sentences(report)] == ["Tubus liegt."]
 
+    def test_evidence_that_carries_its_state_is_certain_even_where_the_report_says_more_than_one_thing(self) -> None:
+        text = "Rechts kein Erguss. Links Erguss."
+        spans = (Rationale("Erguss", 0, 19, State.ABSENT), Rationale("Erguss", 20, 33, State.PRESENT))
+        report = ReportRecord(text, labels={"Erguss": State.PRESENT}, rationales=spans)
+        assert [(part.text, part.labels["Erguss"]) for part in single_sentences(report)] == [
+            ("Rechts kein Erguss.", State.ABSENT),
+            ("Links Erguss.", State.PRESENT),
+        ]
+
     def test_several_negations_of_one_finding_are_certain(self) -> None:
         report = marked(
             "Rechts kein Erguss. Links kein Erguss.",

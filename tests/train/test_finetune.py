@@ -61,6 +61,16 @@ class TestRunFolder:
         assert facts.metrics is not None
         assert str(folder.parent) not in (folder / "checkpoint" / "config.json").read_text(encoding="utf-8")
 
+    def test_a_shorter_reading_length_is_kept_in_the_checkpoint_and_is_no_remark(
+        self, write_run: WriteRun, reports: list[ReportRecord]
+    ) -> None:
+        folder = write_run(reports, max_tokens=16)
+        finetune.train(folder)
+        loaded = load_checkpoint(folder / "checkpoint")
+        prediction = classify(loaded, ["Kein Erguss links. " * 12])[0]
+        assert (loaded.max_tokens, loaded.reads_passages) == (16, True)
+        assert "long_text" not in [notice.code for notice in prediction.warnings]
+
     def test_progress_counts_steps_up_to_the_total_and_closes_each_epoch(
         self, write_run: WriteRun, reports: list[ReportRecord]
     ) -> None:

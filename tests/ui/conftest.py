@@ -5,7 +5,6 @@ Whoever opens a page through `Site.open` also checks that the browser complains 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,15 +14,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from medbertde.services import Services
-from tests.launch import XRAY, launched
+from tests.launch import CHROMIUM, FLAGS, XRAY, launched
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync"
-)
 TIMEOUT_MS = 10_000
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
 
 
 @dataclass(frozen=True)
@@ -60,11 +53,11 @@ class Site:
 
 
 def _listen(page: Page, url: str, complaints: list[str]) -> None:
-    """Note the console's errors and warnings, errors of scripts, and requests to another host."""
+    """Note errors on the console and in scripts, and requests to another host."""
 
     def on_console(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            complaints.append(f"{message.type}: {message.text}")
+        if message.type == "error":
+            complaints.append(f"console: {message.text}")
 
     def on_request(request: Request) -> None:
         if not request.url.startswith((url, "data:", "blob:")):
@@ -75,10 +68,17 @@ def _listen(page: Page, url: str, complaints: list[str]) -> None:
     page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
 
 
+def expect_refusal(page: Page, sentence: str) -> None:
+    """A toast says so; it is closed, so that the next one stands alone."""
+    expect(page.get_by_test_id("toast-text")).to_contain_text(sentence)
+    page.get_by_test_id("toast-close").click()
+    expect(page.get_by_test_id("toast-text")).to_have_count(0)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
         chromium.close()
 

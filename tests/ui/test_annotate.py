@@ -18,8 +18,8 @@ from medbertde.report_file import to_json
 from medbertde.services.access import Caller
 from medbertde.store import labels
 from medbertde.types import ReportRecord, State
-from tests.launch import XRAY
-from tests.ui.conftest import PHONE, Site
+from tests.launch import PHONE, XRAY
+from tests.ui.conftest import Site
 
 NASTY = "<script>document.title='offen'</script> Rundherd <5 mm & „größenkonstant“ 🫁"
 
@@ -256,6 +256,7 @@ def test_a_save_that_got_no_answer_is_sent_again_and_stored_once(app: App) -> No
     expect_saved(page)
     assert json.loads(swallowed[0])["ok"]
     assert app.saved_reports() == 1
+    app.site.complaints.clear()  # the browser complains about the lost answer
 
 
 def test_text_shows_as_written_and_never_runs(app: App) -> None:

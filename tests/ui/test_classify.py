@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from tests import tiny
 from tests.launch import XRAY
-from tests.ui.conftest import Site
+from tests.ui.conftest import Site, expect_refusal
 
 TEXT = "Kein Nachweis eines Pneumothorax, kleiner Erguss links."
 NASTY = "<script>document.title='offen'</script> Rundherd <5 mm & kein <b>Erguss</b> im Herz."
@@ -19,10 +18,6 @@ def read(page: Page, text: str) -> None:
     """Type a report and ask for its findings."""
     page.fill("#read-text textarea", text)
     page.click("#read-run")
-
-
-def expect_refusal(page: Page, sentence: str) -> None:
-    expect(page.get_by_test_id("toast-body").last).to_contain_text(sentence)
 
 
 def upload(page: Page, name: str, data: bytes) -> None:
@@ -54,24 +49,20 @@ def test_nothing_jumps_when_the_answer_comes(site: Site) -> None:
     assert page.locator("#read-run").bounding_box() == before
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("", "Der Text ist leer."),
-        (" \n\t ", "Der Text ist leer."),
-        ("Kein Erguss. " * 1_600, "Der Text hat 20.799 Zeichen, erlaubt sind 20.000."),
-        ("Kein\x00Erguss", "Der Text enthält unlesbare Zeichen"),
-    ],
-    ids=["empty", "blank", "too long", "null byte"],
-)
-def test_a_text_that_cannot_be_read_is_refused_and_stays(site: Site, text: str, sentence: str) -> None:
+def test_a_text_that_cannot_be_read_is_refused_and_stays(site: Site) -> None:
     page = site.open("Klassifikation")
-    read(page, TEXT)
-    expect(page.locator("#read-findings button")).to_have_count(13)
-    read(page, text)
-    expect_refusal(page, sentence)
-    assert page.input_value("#read-text textarea") == text
-    expect(page.locator("#read-findings")).to_have_text("Die Befunde erscheinen hier.")
+    for text, sentence in {
+        "": "Der Text ist leer.",
+        " \n\t ": "Der Text ist leer.",
+        "Kein Erguss. " * 1_600: "Der Text hat 20.799 Zeichen, erlaubt sind 20.000.",
+        "Kein\x00Erguss": "Der Text enthält unlesbare Zeichen",
+    }.items():
+        read(page, TEXT)
+        expect(page.locator("#read-findings button")).to_have_count(13)
+        read(page, text)
+        expect_refusal(page, sentence)
+        assert page.input_value("#read-text textarea") == text
+        expect(page.locator("#read-findings")).to_have_text("Die Befunde erscheinen hier.")
 
 
 def test_an_english_report_is_read_with_a_warning(site: Site) -> None:
@@ -81,23 +72,17 @@ def test_an_english_report_is_read_with_a_warning(site: Site) -> None:
     expect(page.locator("#read-findings button")).to_have_count(13)
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "sentence"),
-    [
+def test_a_file_that_cannot_be_read_is_refused_and_the_text_stays(site: Site) -> None:
+    page = site.open("Klassifikation")
+    page.fill("#read-text textarea", TEXT)
+    for name, data, sentence in (
         ("befund.txt", "Kein Erguß.".encode("latin-1"), "ist nicht in UTF-8 gespeichert"),
         ("befund.txt", b"PK\x03\x04\x00\x00", "enthält Nullbytes"),
         ("befund.docx", b"Kein Erguss.", "Bitte eine Textdatei (.txt) wählen."),
-    ],
-    ids=["latin-1", "binary", "docx"],
-)
-def test_a_file_that_cannot_be_read_is_refused_and_the_text_stays(
-    site: Site, name: str, data: bytes, sentence: str
-) -> None:
-    page = site.open("Klassifikation")
-    page.fill("#read-text textarea", TEXT)
-    upload(page, name, data)
-    expect_refusal(page, sentence)
-    assert page.input_value("#read-text textarea") == TEXT
+    ):
+        upload(page, name, data)
+        expect_refusal(page, sentence)
+        assert page.input_value("#read-text textarea") == TEXT
 
 
 def test_a_text_file_fills_the_field(site: Site) -> None:

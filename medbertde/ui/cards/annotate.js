@@ -1,7 +1,7 @@
 // The annotation card: one report, its findings, four values each, and a desk of reports leased ahead.
 //
-// props.schemas: [{id, title, examples, labels: [{id, key, name, definition, phrasings}]}], texts as {de, en}.
-// value: what the page tells the card, merged into `settings`: {language}, {schema}, {refresh} (a counter).
+// value: what the page tells the card, merged into `settings`: {schemas}, {language}, {schema}, {refresh} (new each time).
+// schemas: [{id, title, examples, labels: [{id, key, name, definition, phrasings}]}], texts as {de, en}.
 // Every server function takes one object and answers {ok: true, …} or {ok: false, message}; no answer at all arrives as
 // undefined. Nothing counts as saved before the server said so: until then a save stays in `pending`, in memory only,
 // and is sent again under the same uuid.
@@ -22,7 +22,7 @@ const UNREACHABLE = {
   en: "The server does not answer. Your values are still here and will be sent again shortly.",
 };
 
-const settings = { language: "de", schema: props.schemas[0].id, ...props.value };
+const settings = { language: "de", schema: props.value.schemas[0].id, ...props.value };
 const desks = {}; // by schema id: switching the schema loses nothing
 let pending = []; // saves without the server's yes: {uuid, schema, item, payload, message, unreachable}
 let sending = false;
@@ -34,7 +34,7 @@ let parts = {};
 
 const say = (de, en) => (settings.language === "en" ? en : de);
 const tell = (text) => text[settings.language] ?? text.de;
-const schema = () => props.schemas.find((one) => one.id === settings.schema);
+const schema = () => settings.schemas.find((one) => one.id === settings.schema);
 const desk = () =>
   (desks[settings.schema] ??= {
     item: null, buffer: [], done: [], skipped: [], selected: 0, progress: null, loading: false, asked: false, error: "",
