@@ -39,20 +39,19 @@ models: .venv/.run  ## rebuild the embedded models from the report sources (docs
 	$(BIN)/python -m train.tokenizer $(TEXTS) --out build/tokenizer --vocabulary 8000
 	$(BIN)/python -m train.pretrain $(TEXTS) --tokenizer build/tokenizer --out data/models/medbertde-mini --half \
 		--epochs 40 --batch-tokens 2048 --rate 1e-3 --cues 10000 --precision bf16
-	$(MAKE) data/models/mini-chest-xray data/models/mini-chest-ct
+	$(MAKE) recipe-mini-chest-xray-1 SCHEMA=chest_xray OUT=build/mini-chest-xray-1/model
+	$(MAKE) recipe-mini-chest-xray-2 SCHEMA=chest_xray OUT=data/models/mini-chest-xray
+	$(MAKE) recipe-mini-chest-ct-1 SCHEMA=chest_ct OUT=build/mini-chest-ct-1/model
+	$(MAKE) recipe-mini-chest-ct-2 SCHEMA=chest_ct OUT=data/models/mini-chest-ct
 
-# Two stages each: short lexicon statements first, then sentences and recombined reports.
-.PHONY: data/models/mini-chest-xray data/models/mini-chest-ct
-data/models/mini-chest-xray: SCHEMA = chest_xray
-data/models/mini-chest-ct: SCHEMA = chest_ct
-data/models/mini-chest-xray data/models/mini-chest-ct: .venv/.run
-	for stage in 1 2; do \
-		mkdir -p build/stage$$stage-$(@F) && \
-		cp train/recipes/$(@F)-$$stage.json build/stage$$stage-$(@F)/config.json && \
-		cp data/reports/$(SCHEMA).jsonl build/stage$$stage-$(@F)/labels.jsonl && \
-		$(BIN)/python -m train.finetune build/stage$$stage-$(@F) || exit 1; \
-	done
-	rm -rf $@ && cp -r build/stage2-$(@F)/checkpoint $@
+# One fine-tuning: the recipe and the reports into a run folder, its checkpoint to OUT. The X-ray model has two stages,
+# short lexicon statements first; the CT model goes on from it.
+recipe-%: .venv/.run
+	mkdir -p build/$*
+	cp train/recipes/$*.json build/$*/config.json
+	cp data/reports/$(SCHEMA).jsonl build/$*/labels.jsonl
+	$(BIN)/python -m train.finetune build/$*
+	rm -rf $(OUT) && cp -r build/$*/checkpoint $(OUT)
 
 clean:
 	rm -rf .venv build

@@ -13,7 +13,7 @@ from torch import Tensor
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify
 from medbertde.inference.explain import explain, words_from_pieces
-from medbertde.types import Attribution, InvalidSchema, ModelUnavailable, Progress, UserError
+from medbertde.types import Attribution, InvalidSchema, InvalidText, ModelUnavailable, Progress, UserError
 from tests import tiny
 
 TEXT = "V. a. Infiltrat rechts basal (<5 mm), kein Erguss.\n\nHerz normal groß."
@@ -179,8 +179,9 @@ def test_a_word_that_is_no_state_is_refused(model: LoadedModel) -> None:
     assert "„vielleicht“ ist kein Zustand" in refused.value.de
 
 
-def test_a_text_of_invisible_characters_is_answered(model: LoadedModel) -> None:
-    assert total(explain(model, "\u00ad", "Erguss")) == pytest.approx(logit_difference(model, "\u00ad", "Erguss"))
+def test_a_text_of_invisible_characters_is_refused_as_empty(model: LoadedModel) -> None:
+    with pytest.raises(InvalidText, match="The text is empty"):
+        explain(model, "\u00ad", "Erguss")
 
 
 def test_too_few_steps_are_reported(model: LoadedModel) -> None:
