@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 from medbertde.services import Services
 from tests.launch import CHROMIUM, FLAGS, XRAY, launched
 
-TIMEOUT_MS = 10_000
+TIMEOUT_MS = 20_000
 
 
 @dataclass(frozen=True)
