@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -21,7 +22,7 @@ from tests.launch import CHROMIUM, FLAGS, PHONE, XRAY, launched
 
 FOLDER = ROOT / "docs" / "screenshots"
 LABELLED = ROOT / "data" / "reports" / f"test_{XRAY}.jsonl"
-LOOKS: dict[str, dict[str, object]] = {
+LOOKS: dict[str, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1280, "height": 900}},
     "phone": PHONE,
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
@@ -58,7 +59,7 @@ def prepare(services: Services) -> None:
 
 def take(browser: Browser, url: str, look: str) -> None:
     """The four tabs in one look."""
-    context = browser.new_context(**LOOKS[look])  # type: ignore[arg-type]  # viewport, colours, touch
+    context = browser.new_context(**LOOKS[look])
     context.set_default_timeout(30_000)
     page = context.new_page()
     page.goto(url)

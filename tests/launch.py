@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from medbertde.services import Services, open_services
 from medbertde.services.access import Caller
@@ -20,7 +21,12 @@ XRAY = "chest_xray"
 BUSY_TIMEOUT_S = 1.0
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "is_mobile": True,
+    "has_touch": True,
+    "device_scale_factor": 2,
+}
 
 
 @contextmanager
@@ -33,7 +39,7 @@ def launched(
     """
     services = open_services(Settings(var=folder), shipped=shipped, replay=folder, busy_timeout_s=BUSY_TIMEOUT_S)
     if terms_accepted:
-        for name in users or [None]:
+        for name in [*users] or [None]:
             services.access.accept_terms(services.access.identify(Caller(name, None)))
     page = build_page(services)
     options = launch_options(services.settings) | {
@@ -46,6 +52,7 @@ def launched(
         yield services, url
     finally:
         page.close(verbose=False)
+        page.server.thread.join(timeout=30)  # Gradio waits five seconds; a server alive at the exit may hang it
         services.database.close()
 
 

@@ -115,7 +115,6 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> Non
     )
     parts.example.select(try_example, [language, parts.schema, parts.example], [parts.text, *answer], **working)
     parts.findings.choose(explain, [language, parts.shown], answer, **explaining)
-    parts.schema.change(clear, language, answer, **PRIVATE)
     language.change(_draw, [language, parts.shown], answer, **PRIVATE)
 
 
@@ -129,8 +128,13 @@ def _connect_input(services: Services, parts: _Parts, language: gr.Radio) -> Non
     def offer(language: str, schema_id: str) -> Any:
         return gr.update(choices=_examples(services, language, schema_id), value="")
 
+    def switch(language: str, schema_id: str) -> tuple[Any, ...]:
+        return offer(language, schema_id), *_draw(language, None)
+
+    chosen = [language, parts.schema]
     parts.upload.upload(load, [language, parts.upload], parts.text, **PRIVATE)
-    gr.on([parts.schema.change, language.change], offer, [language, parts.schema], parts.example, **PRIVATE)
+    parts.schema.change(switch, chosen, [parts.example, parts.shown, parts.findings, parts.evidence], **PRIVATE)
+    language.change(offer, chosen, parts.example, **PRIVATE)
 
 
 def _draw(language: str, shown: Shown | None) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
@@ -29,9 +30,9 @@ class Site:
     folder: Path
     complaints: list[str] = field(default_factory=list)
 
-    def open(self, tab: str = "", *, name: str = "", **options: object) -> Page:
+    def open(self, tab: str = "", *, name: str = "", **options: Any) -> Page:
         """The page as `name` sees it (the local user where nobody has to sign in), with this tab in front."""
-        context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]
+        context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         context.set_default_timeout(TIMEOUT_MS)
         if name:
             context.request.post(f"{self.url}login", form={"username": name, "password": name})
@@ -95,8 +96,8 @@ def tiny_models(tiny_mlm_folder: Path, tiny_classifier_folder: Path) -> dict[str
 
 
 @contextmanager
-def _site(folder: Path, models: dict[str, str], browser: Browser, **options: object) -> Iterator[Site]:
-    with launched(folder, models, **options) as (services, url):  # type: ignore[arg-type]
+def _site(folder: Path, models: dict[str, str], browser: Browser, **options: Any) -> Iterator[Site]:
+    with launched(folder, models, **options) as (services, url):
         yield Site(services, url, browser, folder)
 
 

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Dialog, FilePayload, Page, Route, expect
@@ -38,7 +39,7 @@ class App:
         user = services.access.identify(Caller("anna", None))
         services.annotate.import_reports(user, XRAY, "befunde.jsonl", "\n".join(lines).encode())
 
-    def open(self, name: str = "anna", **options: object) -> Page:
+    def open(self, name: str = "anna", **options: Any) -> Page:
         """The tab as `name` sees it."""
         page = self.site.open("Annotation", name=name, **options)
         page.wait_for_selector(".ma-text:visible, .ma-empty h3:visible", timeout=20_000)
