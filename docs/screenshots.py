@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from medbertde.services import EMBEDDED, Services
@@ -29,7 +28,6 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 EXAMPLE = "Verdacht auf Pneumonie mit Unsicherheit"
 EPOCHS = 4
-COLOURS = 128  # enough for a page; keeps each picture below 200 kB
 
 
 def main() -> None:
@@ -70,8 +68,9 @@ def take(browser: Browser, url: str, look: str) -> None:
         ("training", show_training),
     ):
         show(page)
+        page.mouse.move(0, 0)
         page.wait_for_timeout(800)  # until nothing moves any more
-        save(page, FOLDER / f"{tab}-{look}.png")
+        page.screenshot(path=FOLDER / f"{tab}-{look}.png", full_page=tab == "classify" and look != "phone")
     context.close()
 
 
@@ -82,6 +81,9 @@ def show_classification(page: Page) -> None:
     page.get_by_role("option", name=EXAMPLE).click()
     page.click("#read-findings button[data-label=Verschattung]")
     expect(page.locator("#read-evidence .mb-report")).to_be_visible()
+    page.wait_for_timeout(800)  # the evidence scrolls into view
+    narrow = "document.querySelector('#read-findings').scrollIntoView()"
+    page.evaluate(f"window.innerWidth < 600 ? {narrow} : window.scrollTo(0, 0)")
 
 
 def show_gap(page: Page) -> None:
@@ -103,13 +105,6 @@ def show_training(page: Page) -> None:
     """The finished run: curve, old and new figures."""
     page.get_by_role("tab", name="Training").click()
     page.wait_for_selector("#train-figures tr")
-
-
-def save(page: Page, path: Path) -> None:
-    """The visible part of the page, with few colours."""
-    page.screenshot(path=path)
-    with Image.open(path) as picture:
-        picture.convert("RGB").quantize(COLOURS).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def launched(
     """
     services = open_services(Settings(var=folder), shipped=shipped, replay=folder, busy_timeout_s=BUSY_TIMEOUT_S)
     if terms_accepted:
-        for name in [*users] or [None]:
+        for name in users or ("",):
             services.access.accept_terms(services.access.identify(Caller(name, None)))
     page = build_page(services)
     options = launch_options(services.settings) | {

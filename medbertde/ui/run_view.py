@@ -36,6 +36,7 @@ LOADING = Text("Das Modell wird geladen …", "The model is being loaded …")
 MEASURING = Text("Das neue Modell wird geprüft …", "The new model is being measured …")
 CURVE = Text("Fehler auf den Trainingsbefunden (Loss)", "Loss on the training reports")
 MOST_POINTS = 150
+SMOOTHED_SHARE = 12  # the curve averages over a twelfth of the steps
 
 
 def amount(preview: TrainingPreview) -> Text:
@@ -69,7 +70,7 @@ def progress_value(language: str, status: RunStatus | None) -> dict[str, Any]:
         "state": run.state.value,
         "said": RUN_STATES[run.state].say(language),
         "share": status.share,
-        "detail": _detail(language, status) if run.state in GOING else run.message or "",
+        "detail": _detail(language, status),
         "curve": curve_value(language, status.losses),
     }
 
@@ -79,7 +80,11 @@ def _english(moment: datetime) -> str:
 
 
 def _detail(language: str, status: RunStatus) -> str:
-    """What a run that is going does at the moment."""
+    """What a run does at the moment, or how it ended."""
+    if status.run.state not in GOING:
+        held = status.new.n_reports if status.new else 0
+        measured = Text(f"Geprüft an {held} zurückgehaltenen Befunden.", f"Measured on {held} held-out reports.")
+        return status.run.message or (measured.say(language) if status.new else "")
     if not status.epochs:
         return LOADING.say(language)
     if status.share >= 1 or status.remaining_s is None:
@@ -91,23 +96,19 @@ def _detail(language: str, status: RunStatus) -> str:
 
 
 def curve_value(language: str, losses: Sequence[tuple[int, float]]) -> dict[str, Any]:
-    """The loss per step, smoothed by averaging neighbours so that at most `MOST_POINTS` or twice as many are drawn."""
-    width = max(1, len(losses) // MOST_POINTS)
-    groups = [losses[start : start + width] for start in range(0, len(losses), width)]
-    points = [[fmean(step for step, _ in group), fmean(loss for _, loss in group)] for group in groups]
-    highest, last = max((loss for _, loss in points), default=0.0), losses[-1][0] if losses else 0
+    """The loss per step as the mean of the latest steps: single batches differ more than epochs do."""
+    width, every = max(1, len(losses) // SMOOTHED_SHARE), max(1, len(losses) // MOST_POINTS)
+    points = [
+        [losses[last][0], fmean(loss for _, loss in losses[max(0, last + 1 - width) : last + 1])]
+        for last in range(0, len(losses), every)
+    ]
+    highest = decimal(language, f"{max((loss for _, loss in points), default=0.0):.2f}")
     return {
         "title": CURVE.say(language),
         "points": points,
-        "highest": decimal(language, f"{highest:.2f}") if points else "",
-        "last": Text(f"Schritt {last}", f"Step {last}").say(language) if points else "",
+        "highest": Text(f"höchster Wert {highest}", f"highest {highest}").say(language) if points else "",
+        "last": Text(f"Schritt {losses[-1][0]}", f"Step {losses[-1][0]}").say(language) if points else "",
     }
-
-
-def held_out(metrics: Metrics | None) -> Text:
-    """What the figures were measured on."""
-    held = metrics.n_reports if metrics else 0
-    return Text(f"Geprüft an {held} zurückgehaltenen Befunden.", f"Measured on {held} held-out reports.")
 
 
 def comparison_value(language: str, old: Metrics | None, new: Metrics | None) -> dict[str, Any]:

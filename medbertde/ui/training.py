@@ -43,7 +43,6 @@ class _Result:
     """Old and new figures of a finished run."""
 
     panel: gr.Column
-    tested: gr.Markdown
     figures: Card
     take: gr.Button
 
@@ -72,7 +71,7 @@ class _Parts:
     def live(self) -> list[Block]:
         """What changes while a run goes on."""
         start, result = self.start, self.result
-        shown: list[Block] = [result.panel, result.tested, result.figures, result.take, self.earlier.log]
+        shown: list[Block] = [result.panel, result.figures, result.take, self.earlier.log]
         return [self.progress, start.start, start.cancel, *shown, self.timer]
 
     @property
@@ -121,10 +120,9 @@ def _start_panel(services: Services, words: Words) -> _Start:
 
 def _result_panel(words: Words) -> _Result:
     with gr.Column(visible=False, elem_id="train-result") as panel:
-        tested = gr.Markdown(elem_id="train-tested")
         figures = Card("table", elem_id="train-figures")
         take = words(gr.Button, Text("Übernehmen", "Use the new model"), variant="primary", elem_id="train-take")
-    return _Result(panel, tested, figures, take)
+    return _Result(panel, figures, take)
 
 
 def _earlier_panel(words: Words) -> _Earlier:
@@ -211,7 +209,6 @@ def _follow(services: Services, parts: _Parts, language: str, schema_id: str) ->
         parts.start.start: gr.update(interactive=not going),
         parts.start.cancel: gr.update(interactive=going),
         parts.result.panel: gr.update(visible=new is not None),
-        parts.result.tested: run_view.held_out(new).say(language),
         parts.result.figures: run_view.comparison_value(language, old, new),
         parts.result.take: gr.update(interactive=new is not None and not going and not taken),
         parts.earlier.log: status.log_tail if status else "",

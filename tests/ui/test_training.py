@@ -58,7 +58,7 @@ def test_labels_become_a_model_that_answers_without_a_reload_and_after_a_restart
     expect_state(page, "abgeschlossen")
     expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
     assert page.locator("#train-progress polyline").get_attribute("points").count(",") >= 4  # type: ignore[union-attr]
-    expect(page.locator("#train-tested")).to_contain_text("zurückgehaltenen Befunden")
+    expect(page.locator("#train-progress")).to_contain_text("zurückgehaltenen Befunden.")
     cells = page.locator("#train-figures tr", has_text="F1 (alle Entscheidungen)").locator("td")
     expect(cells).to_have_count(3)
     assert all("," in figure for figure in cells.all_inner_texts())

@@ -25,8 +25,8 @@ drawing(({ title, state, said, share, detail, curve }) => {
       el("span", { class: "mb-fill", style: { width: `${100 * share}%` } })),
     el("p", { class: "mb-hint", role: "status" }, detail || " "),
     el("figure", { class: "mb-curve" },
-      el("figcaption", {}, curve.title),
-      el("div", { class: "mb-plot" }, el("span", { class: "mb-axis" }, curve.highest), plot(curve)),
-      el("div", { class: "mb-axis mb-last" }, curve.last || " ")),
+      el("figcaption", {}, curve.title, el("span", {}, curve.highest)),
+      el("div", { class: "mb-plot" }, plot(curve)),
+      el("div", { class: "mb-last" }, curve.last || " ")),
   ];
 });
