@@ -2,8 +2,8 @@
 
 Reads `data/reports/source/*.txt` (format: `data/reports/README.md`), checks every mark against the schemas and writes
 `data/reports/<name>.jsonl`: `chest_xray`, `chest_ct` and `clinical_text` for training, `test_…` for measuring and
-`queue_…` for trying the annotation tab, each from the sources named so. With `--check FILE` it only checks one source
-and prints its counts.
+`queue_…` for trying the annotation tab, each from the sources named so. `statements_…` come from banks of single marked
+sentences. With `--check FILE` it only checks one source and prints its counts.
 """
 
 from __future__ import annotations
@@ -92,7 +92,24 @@ def _marks(body: str, schema: Schema | None) -> Iterator[tuple[str, State, bool]
 
 
 def read_source(path: Path) -> Iterator[ReportRecord]:
-    """The reports of one source file; `SourceError` names the line where the wrong report begins."""
+    """The reports or statements of one source file; `SourceError` names the line where the wrong one begins."""
+    return _read_statements(path) if path.stem.startswith("statements_") else _read_reports(path)
+
+
+def _read_statements(path: Path) -> Iterator[ReportRecord]:
+    """One marked sentence per line; the modality stands in the file's name (`statements_ct_1.txt`)."""
+    modality = path.stem.split("_")[1]
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            text, labels, spans = parse_report(modality, line.strip())
+        except (ValueError, UserError) as error:
+            raise SourceError(path, number, str(error)) from error
+        yield ReportRecord(text, f"{path.stem}-{number:04d}", modality, labels, spans, {"source": path.stem})
+
+
+def _read_reports(path: Path) -> Iterator[ReportRecord]:
     lines = path.read_text(encoding="utf-8").split("\n")
     heads = [number for number, line in enumerate(lines) if line.startswith("###")]
     if not heads:
@@ -123,21 +140,21 @@ def counts(reports: list[ReportRecord]) -> str:
 def build(folder: Path = FOLDER) -> dict[str, list[ReportRecord]]:
     """All reports by the file they go to; `ValueError` for a fault in a source or a text that stands twice."""
     files: dict[str, list[ReportRecord]] = defaultdict(list)
-    seen: dict[str, str | None] = {}
+    seen: dict[tuple[str, str], str | None] = {}
     for path in sorted((folder / "source").glob("*.txt")):
         for report in read_source(path):
-            digest = content_hash(report.text)
-            if digest in seen:
-                raise ValueError(f"{report.id} is a copy of {seen[digest]}")
-            seen[digest] = report.id
             name = SCHEMA_OF[report.modality or ""] or "clinical_text"
+            key = (name, content_hash(report.text))
+            if key in seen:
+                raise ValueError(f"{report.id} is a copy of {seen[key]}")
+            seen[key] = report.id
             files[_prefix(path) + name].append(report)
     return dict(files)
 
 
 def _prefix(path: Path) -> str:
-    """What a source is for: "test_", "queue_" or nothing (training)."""
-    return next((prefix for prefix in ("test_", "queue_") if path.stem.startswith(prefix)), "")
+    """What a source is for: "test_", "queue_", "statements_" or nothing (training reports)."""
+    return next((prefix for prefix in ("test_", "queue_", "statements_") if path.stem.startswith(prefix)), "")
 
 
 def main() -> None:

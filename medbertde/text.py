@@ -28,6 +28,7 @@ _ABBREVIATION = re.compile(
     r"path|unauff|fragl|Lungenf|gering|Vd|Ausschl|wg|insb|insbes|entspr|Z\.\s?n|V\.\s?a|[aoidzu]\.\s?[A-Za-zÄÖÜäöü])\.$"
 )
 _NUMBER = re.compile(r"(?:^|\W)\d{1,2}\.$")
+_LIST_NUMBER = re.compile(r"\W*\d{1,2}\.")
 _COUNTED = re.compile(
     r"\s*(?:\d|und\b|bis\b|Rippe|ICR|BWK|LWK|HWK|Interkostal|Lebens|Tag|Woche|Monat|Januar|Februar|März|April|"
     r"Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jänner|postoperativ)"
@@ -154,7 +155,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
 def _continues(text: str, start: int, end: int) -> bool:
     """Whether the stop before `end` belongs to an abbreviation, a number or a lower-case continuation."""
     following = text[end:].lstrip()[:1]
-    if text[end - 1] == ":":
+    if text[end - 1] == ":" or _LIST_NUMBER.fullmatch(text[start:end]):
         return True
     if following.islower() or following in ",;)":
         return True

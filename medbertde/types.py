@@ -27,6 +27,13 @@ class Task(StrEnum):
     CLASSIFY = "classify"
 
 
+class Reading(StrEnum):
+    """How a classifier reads a report: in windows as long as it can take, or sentence by sentence with headings."""
+
+    WINDOWS = "windows"
+    SENTENCES = "sentences"
+
+
 class Role(StrEnum):
     """What a user may do; later roles include the earlier ones."""
 

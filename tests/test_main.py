@@ -305,6 +305,7 @@ def test_serve_starts_the_page_and_ends_when_asked(tmp_path: Path) -> None:
             env={**os.environ, "MEDBERTDE_PORT": str(port)},
             stdout=output,
             stderr=subprocess.STDOUT,
+            preexec_fn=_restore_interrupt,
         )
     try:
         assert _answers(f"http://127.0.0.1:{port}/", process), log.read_text(encoding="utf-8")
@@ -314,6 +315,11 @@ def test_serve_starts_the_page_and_ends_when_asked(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait(timeout=10)
+
+
+def _restore_interrupt() -> None:
+    """A shell's background jobs inherit that Ctrl+C is ignored; the server under test must not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _answers(url: str, process: subprocess.Popen[bytes], deadline_s: float = 120) -> bool:

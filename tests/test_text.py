@@ -165,3 +165,12 @@ def test_sentences_and_words_cover_everything_but_white_space() -> None:
         covered = {place for start, end in spans for place in range(start, end)}
         assert {text[place] for place in set(range(len(text))) - covered} <= {" ", "\n"}
         assert all(left[1] <= right[0] for left, right in pairwise(spans))
+
+
+def test_the_number_of_a_list_stays_with_its_sentence() -> None:
+    text = "Beurteilung\n1. Kein Pneumothorax.\n2. Infiltrat rechts."
+    assert [text[start:end] for start, end in sentences(text)] == [
+        "Beurteilung",
+        "1. Kein Pneumothorax.",
+        "2. Infiltrat rechts.",
+    ]

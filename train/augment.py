@@ -1,4 +1,4 @@
-"""More training text from labelled reports: single sentences, recombined reports and short cue sentences.
+"""More training text from labelled reports: single sentences, sentences run together and short cue sentences.
 
 Input are records with evidence spans (`data/reports`). Nothing here touches validation or test reports: callers pass
 the training part only, so no sentence crosses a split.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from medbertde.text import sentences
+from medbertde.passages import passages
 from medbertde.types import ReportRecord, State
 
 LEXICON = Path(__file__).parent.parent / "data" / "lexicon.yaml"
@@ -22,6 +22,24 @@ STRENGTH = {State.PRESENT: 3, State.UNCERTAIN: 2, State.ABSENT: 1}
 
 _SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"})
 _ARTICLES = {"m": ("kein", "ein"), "n": ("kein", "ein"), "f": ("keine", "eine"), "pl": ("keine", "")}
+
+_SIDES = re.compile(r"\b(?:rechts|links|re\.|li\.)(?!\w)", re.IGNORECASE)
+_SIDE_FORMS = {"r": ("rechts", "re."), "l": ("links", "li.")}
+_SHORT_FORMS = [
+    (re.compile(rf"\b{pattern}(?!\w)"), forms)
+    for pattern, forms in {
+        r"(?:beidseits|bds\.|beidseitig)": ("beidseits", "bds.", "bds", "beidseitig"),
+        r"(?:Verdacht auf|V\. ?a\.|VA auf)": ("Verdacht auf", "V. a.", "V.a.", "Va."),
+        r"(?:Zustand nach|Z\. ?n\.|St\. ?n\.)": ("Zustand nach", "Z. n.", "Z.n.", "St. n."),
+        r"(?:am ehesten|a\. ?e\.)": ("am ehesten", "a. e.", "a.e."),
+        r"(?:Differenzialdiagnostisch|Differentialdiagnostisch|DD:?)": ("Differenzialdiagnostisch", "DD", "DD:"),
+        r"(?:Unterlappen|UL)": ("Unterlappen", "UL"),
+        r"(?:Oberlappen|OL)": ("Oberlappen", "OL"),
+        r"(?:Mittellappen|ML)": ("Mittellappen", "ML"),
+        r"(?:Unterfeld|UF)": ("Unterfeld", "UF"),
+        r"(?:Oberfeld|OF)": ("Oberfeld", "OF"),
+    }.items()
+]
 
 Labels = Mapping[str, State]
 
@@ -41,19 +59,23 @@ def load_lexicon(schema_id: str, path: Path = LEXICON) -> Lexicon | None:
 
 
 def single_sentences(record: ReportRecord) -> list[ReportRecord]:
-    """Each sentence with evidence as a report of its own, if it is certain what it says.
+    """Each sentence, behind the heading it stands under, as a report of its own, if it is certain what it says.
 
     A sentence is left out where evidence reaches beyond it, and where evidence without a state of its own belongs to a
-    finding that the report mentions in more than one way: its labels would be a guess.
+    finding that the report mentions in more than one way: its labels would be a guess. A sentence without evidence says
+    nothing about any finding, provided that the report has evidence for each of its labels.
     """
+    complete = set(record.labels) <= {span.label for span in record.rationales}
     found = []
-    for start, end in sentences(record.text):
+    for passage in passages(record.text):
+        start, end = passage.start, passage.end
         touching = [span for span in record.rationales if span.start < end and start < span.end]
         states = [(span.label, span.state or _state_of(record, span.label)) for span in touching]
         inside = all(start <= span.start and span.end <= end for span in touching)
         known = [{label: state} for label, state in states if state]
-        if touching and inside and len(known) == len(states):
-            found.append(replace(record, text=record.text[start:end], labels=merge(known), rationales=()))
+        if (touching or complete) and inside and len(known) == len(states):
+            heading = record.text[slice(*passage.heading)] + " " if passage.heading else ""
+            found.append(replace(record, text=heading + record.text[start:end], labels=merge(known), rationales=()))
     return found
 
 
@@ -76,11 +98,12 @@ def merge(labels: Sequence[Labels]) -> dict[str, State]:
     return merged
 
 
-def recombine(pool: Sequence[ReportRecord], rng: random.Random) -> ReportRecord:
-    """A report of 2 to 9 sentences of `pool` (see `single_sentences`), joined by space, line break or bullet."""
-    parts = rng.sample(pool, k=min(len(pool), rng.randint(2, 9)))
-    separator = rng.choice((" ", " ", "\n", "\n- ", " - "))
-    return ReportRecord(separator.join(part.text for part in parts), labels=merge([part.labels for part in parts]))
+def run_together(pool: Sequence[ReportRecord], rng: random.Random) -> ReportRecord:
+    """Two or three sentences of `pool` (see `single_sentences`) as hurried writers type them: without stops between."""
+    parts = rng.sample(pool, k=min(len(pool), rng.randint(2, 3)))
+    separator = rng.choice((", ", ", ", "; ", " - ", " / ", " "))
+    text = separator.join(part.text.rstrip(".") for part in parts)
+    return ReportRecord(text, labels=merge([part.labels for part in parts]))
 
 
 def cue_sentence(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
@@ -169,23 +192,29 @@ def _finish(text: str, rng: random.Random) -> str:
 
 
 def vary(text: str, rng: random.Random) -> str:
-    """The same statement as another writer types it: Swiss ss, spelled-out umlauts, lost or doubled punctuation, case.
+    """The same statement as another writer types it: abbreviations, other sides, Swiss ss, spelled-out umlauts, slips.
 
-    >>> vary("Geringe Ergussausziehung, größenkonstant.", random.Random(3)).lower()[:7]
-    'geringe'
+    >>> vary("Erguss rechts, kein Pneu.", random.Random(5))
+    'Erguss li., kein Pneu.'
     """
+    if rng.random() < 0.3:
+        sides = dict(zip("rl", rng.choice(("rl", "lr")), strict=True))
+        text = _SIDES.sub(lambda match: rng.choice(_SIDE_FORMS[sides[match.group()[0].lower()]]), text)
+    if rng.random() < 0.3:
+        for pattern, forms in _SHORT_FORMS:
+            text = pattern.sub(lambda match, forms=forms: rng.choice(forms), text)  # type: ignore[misc]
     draw = rng.random()
-    if draw < 0.12:
+    if draw < 0.08:
         return text.replace("ß", "ss")
-    if draw < 0.17:
+    if draw < 0.11:
         return text.translate(_SPELLED_OUT)
-    if draw < 0.22:
+    if draw < 0.15:
         return text.upper() if rng.random() < 0.2 else text.lower()
-    if draw < 0.30:
+    if draw < 0.21:
         return text.replace("\n", " ")
-    if draw < 0.36:
+    if draw < 0.27:
         return _typo(text, rng)
-    return text
+    return text.removesuffix(".") if draw < 0.37 else text
 
 
 def _typo(text: str, rng: random.Random) -> str:

@@ -119,10 +119,10 @@ def targets(record: ReportRecord, schema: Schema) -> tuple[float, ...]:
 
 def encode(records: Sequence[ReportRecord], base: LoadedModel) -> list[tuple[tuple[int, ...], ...]]:
     """The windows of each report, special tokens included."""
-    encoder = base.encoder
+    texts = [record.text for record in records]
     return [
-        tuple(tuple(encoder.model_ids(pieces.ids[start:end])) for start, end in encoder.windows(len(pieces.ids)))
-        for pieces in encoder.pieces([record.text for record in records])
+        tuple(tuple(base.encoder.model_ids(pieces.at(window))) for window in base.windows(text, pieces))
+        for text, pieces in zip(texts, base.encoder.pieces(texts), strict=True)
     ]
 
 

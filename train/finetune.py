@@ -39,11 +39,10 @@ from medbertde.inference.checkpoint import (
     output_names,
     save_checkpoint,
 )
-from medbertde.inference.tokens import text_encoder
 from medbertde.report_file import read_records
 from medbertde.schema import Schema, load_schema
-from medbertde.types import Metrics, ReportRecord, State, Task, TrainingRefused, UserError
-from train.augment import cue_sentence, load_lexicon, recombine, single_sentences, vary
+from medbertde.types import Metrics, Reading, ReportRecord, State, Task, TrainingRefused, UserError
+from train.augment import cue_sentence, load_lexicon, run_together, single_sentences, vary
 from train.dataset import Batch, Example, Parts, batches, collate, divide, examples
 from train.evaluate import best_temperature, best_threshold, measure
 from train.run_folder import LABELS_FILE, FinetuneConfig, RunLog, read_config, write_metrics, write_refusal
@@ -145,7 +144,7 @@ class Epochs:
         config = self._config
         drawn = [*(self._records if config.whole_reports else ()), *(self._sentences if config.sentences else ())]
         if len(self._sentences) >= 10:
-            drawn += [recombine(self._sentences, rng) for _ in range(self._config.recombined)]
+            drawn += [run_together(self._sentences, rng) for _ in range(self._config.run_together)]
         if self._lexicon:
             drawn += [cue_sentence(self._lexicon, rng) for _ in range(self._config.cues)]
         return [replace(record, text=vary(record.text, rng) or record.text) for record in drawn] if epoch else drawn
@@ -267,7 +266,7 @@ def train(folder: Path) -> Metrics:
     schema = load_schema(config.schema_id)
     set_seed(config.seed)
     parts = split(folder, config, schema)
-    base = shortened(load_checkpoint(Path(config.base_model)), config.max_tokens)
+    base = reading(load_checkpoint(Path(config.base_model)), config.reads)
     model = fit(build_model(base, schema), base, parts, config, schema, folder)
     pad_id = base.encoder.pad_id
     validation = examples(parts.validation, schema, base)
@@ -278,6 +277,7 @@ def train(folder: Path) -> Metrics:
         task=Task.CLASSIFY,
         schema_id=schema.id,
         schema_version=schema.version,
+        reads=base.facts.reads,
         thresholds=thresholds,
         temperatures=temperatures,
         lineage=_lineage(folder, config, base),
@@ -291,12 +291,9 @@ def train(folder: Path) -> Metrics:
     return new
 
 
-def shortened(base: LoadedModel, max_tokens: int | None) -> LoadedModel:
-    """The base reading at most `max_tokens` at once; its tokenizer carries the limit into the saved checkpoint."""
-    if max_tokens is None:
-        return base
-    base.tokenizer.model_max_length = max_tokens
-    return replace(base, max_tokens=max_tokens, encoder=text_encoder(base.tokenizer, max_tokens))
+def reading(base: LoadedModel, reads: Reading | None) -> LoadedModel:
+    """The base reading reports as asked for, else as it does already."""
+    return base if reads is None else replace(base, facts=replace(base.facts, reads=reads))
 
 
 def _lineage(folder: Path, config: FinetuneConfig, base: LoadedModel) -> Lineage:

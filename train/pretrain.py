@@ -5,8 +5,8 @@
 15 % of the tokens are chosen; 80 % of those become [MASK], 10 % a random token, 10 % stay, and the loss is taken on all
 of them (Devlin et al. 2019, doi:10.18653/v1/N19-1423). The head runs on the chosen positions only. Documents are cut
 into windows of `--max-tokens` without losing tokens and never joined. One document in fifty is held out, chosen by its
-hash; the weights with the lowest held-out loss are kept. `--base` goes on from a model instead of from nothing. One
-process, on a GPU where there is one.
+hash; the weights with the lowest held-out loss are kept. `--base` goes on from a model, `--start local` begins with
+word statistics in the weights (`train/local_start.py`). One process, on a GPU where there is one.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from medbertde.text import content_hash
 from medbertde.types import Task, TrainingRefused, UserError
 from train.augment import cue_sentence, load_lexicon
 from train.dataset import buckets, pad
+from train.local_start import start_locally
 from train.steps import adamw, take_step
 
 IGNORED = -100
@@ -48,6 +49,7 @@ class PretrainConfig:
     out: Path
     name: str | None = None
     base: str | None = None
+    start: str = "random"
     layers: int = 4
     hidden: int = 256
     heads: int = 4
@@ -57,6 +59,7 @@ class PretrainConfig:
     rate: float = 1e-3
     warmup: int = 200
     share: float = 0.15
+    dropout: float = 0.1
     cues: int = 4000
     precision: str = "no"
     half: bool = False
@@ -156,11 +159,16 @@ def held_out_loss(model: BertForMaskedLM, rows: Sequence[Sequence[int]], tokeniz
     return total / max(1.0, count)
 
 
-def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> BertForMaskedLM:
-    """The base model, else an untrained BERT of the configured size; that always has 512 positions."""
+def build_model(
+    config: PretrainConfig, tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]
+) -> BertForMaskedLM:
+    """The base model, else a new BERT of the configured size, which always has 512 positions.
+
+    `rows`, the token ids of the training text, are what `--start local` counts.
+    """
     if config.base:
         return AutoModelForMaskedLM.from_pretrained(config.base, use_safetensors=True, dtype=torch.float32)
-    return BertForMaskedLM(
+    model = BertForMaskedLM(
         BertConfig(
             vocab_size=len(tokenizer),
             hidden_size=config.hidden,
@@ -168,9 +176,12 @@ def build_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> B
             num_attention_heads=config.heads,
             intermediate_size=4 * config.hidden,
             max_position_embeddings=512,
+            hidden_dropout_prob=config.dropout,
+            attention_probs_dropout_prob=config.dropout,
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+    return start_locally(model, rows, config.seed) if config.start == "local" else model
 
 
 def train(config: PretrainConfig) -> float:
@@ -181,7 +192,8 @@ def train(config: PretrainConfig) -> float:
     texts, held_out_texts = read_texts(config.files, config.cues, config.seed)
     rows = token_rows(texts, tokenizer, config.max_tokens)
     held_out = token_rows(held_out_texts, tokenizer, config.max_tokens)
-    model = build_model(config, tokenizer)
+    tokenizer.model_max_length = config.max_tokens
+    model = build_model(config, tokenizer, rows)
     model, optimizer = accelerator.prepare(model, adamw(model, weight_decay=0.01))
     plain = accelerator.unwrap_model(model)
     total = config.epochs * len(buckets([len(row) for row in rows], config.batch_tokens, random.Random(0)))
@@ -234,6 +246,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--name", help="name of the model; default: the folder's")
     parser.add_argument("--base", help="BERT checkpoint to go on from; its tokenizer must be the one given")
+    parser.add_argument("--start", choices=("random", "local"), help="weights of a new model")
     parser.add_argument("--layers", type=int, help="transformer layers")
     parser.add_argument("--hidden", type=int, help="hidden size; the feed-forward size is four times it")
     parser.add_argument("--heads", type=int, help="attention heads")
@@ -243,6 +256,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, help="peak learning rate")
     parser.add_argument("--warmup", type=int, help="warm-up steps")
     parser.add_argument("--share", type=float, help="share of tokens chosen for the loss")
+    parser.add_argument("--dropout", type=float, help="dropout of a new model")
     parser.add_argument("--cues", type=int, help="short lexicon statements added to the text")
     parser.add_argument("--precision", choices=("no", "bf16", "fp16"), help="mixed precision")
     parser.add_argument("--half", action="store_true", help="store the weights in 16 bits")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from medbertde.types import TrainingRefused, UserError
+from medbertde.types import Reading, TrainingRefused, UserError
 
 CONFIG_FILE = "config.json"
 LABELS_FILE = "labels.jsonl"
@@ -25,12 +25,11 @@ class FinetuneConfig:
     `base_model` is the checkpoint folder it goes on from, `compare_with` the one whose figures stand beside its own.
     `replay` names report files that join the training and validation parts, never the test part; `own_copies` says how
     often each own training report counts beside them. `test_file` replaces the share of `labels.jsonl` that would be
-    held out. `recombined` and `cues` are numbers of augmented texts per epoch. `positive_weight` weighs positive
+    held out. `run_together` and `cues` are numbers of augmented texts per epoch. `positive_weight` weighs positive
     targets at the start and decays to 1 later on: an untrained head learns many times faster with it.
-    Without `whole_reports` the model learns from their sentences and recombinations only, which an untrained head
-    needs; `keep_last` keeps the last epoch, where validation on whole reports would not judge that. `max_tokens` makes
-    the model read a report in shorter overlapping windows than its base could: a small model learns passages better
-    than whole reports.
+    Without `whole_reports` the model learns from their sentences only, which an untrained head
+    needs; `keep_last` keeps the last epoch, where validation on whole reports would not judge that. `reads` sets
+    how the model reads a report (a small model learns sentences better than whole reports); without it, as its base.
     """
 
     schema_id: str
@@ -44,7 +43,7 @@ class FinetuneConfig:
     epochs: int = 8
     patience: int = 4
     learning_rate: float = 2e-4
-    max_tokens: int | None = None
+    reads: Reading | None = None
     warmup_share: float = 0.1
     positive_weight: float = 1.0
     weight_decay: float = 0.01
@@ -52,7 +51,7 @@ class FinetuneConfig:
     whole_reports: bool = True
     keep_last: bool = False
     sentences: bool = True
-    recombined: int = 0
+    run_together: int = 0
     cues: int = 0
     own_copies: int = 1
     seed: int = 42
@@ -76,7 +75,14 @@ def read_config(folder: Path) -> FinetuneConfig:
     missing = ", ".join(name for name in ("schema_id", "base_model", "name") if not isinstance(raw.get(name), str))
     if missing:
         _refuse(f"nennt nicht: {missing}", f"does not name: {missing}")
-    config = FinetuneConfig(**{**raw, "replay": tuple(raw.get("replay", ()))})
+    try:
+        reads = Reading(raw["reads"]) if raw.get("reads") else None
+    except ValueError:
+        _refuse(
+            f"enthält einen unmöglichen Wert: reads = {raw['reads']}",
+            f"has an impossible value: reads = {raw['reads']}",
+        )
+    config = FinetuneConfig(**{**raw, "replay": tuple(raw.get("replay", ())), "reads": reads})
     _check_numbers(config)
     return config
 

@@ -30,9 +30,9 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from medbertde.inference.tokens import TextEncoder, text_encoder
+from medbertde.inference.tokens import Pieces, TextEncoder, text_encoder
 from medbertde.schema import Schema, load_schema
-from medbertde.types import CheckpointRefused, InvalidSchema, Metrics, State, Task
+from medbertde.types import CheckpointRefused, InvalidSchema, Metrics, Reading, State, Task
 
 FACTS_FILE = "medbertde.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -62,6 +62,7 @@ class Lineage:
 class CheckpointFacts:
     """The content of `medbertde.json`.
 
+    `reads` says how a report was cut for training, and so is for reading.
     `thresholds` maps every label to its decision threshold on the calibrated probability of `present`.
     `temperatures` divides the logits; a key is a label (all its states) or one output such as ``Erguss:absent``.
     `figures` holds numbers that are no classifier metrics, such as the loss of a masked language model.
@@ -71,6 +72,7 @@ class CheckpointFacts:
     task: Task
     schema_id: str | None = None
     schema_version: int | None = None
+    reads: Reading = Reading.WINDOWS
     thresholds: Mapping[str, float] = field(default_factory=dict)
     temperatures: Mapping[str, float] = field(default_factory=dict)
     metrics: Metrics | None = None
@@ -112,10 +114,10 @@ class LoadedModel:
         """The device the weights lie on."""
         return self.model.device
 
-    @property
-    def reads_passages(self) -> bool:
-        """Whether the model was made to read in windows shorter than its positions allow (`model_max_length`)."""
-        return self.max_tokens < int(getattr(self.model.config, "max_position_embeddings", 0)) - 2
+    def windows(self, text: str, pieces: Pieces) -> list[tuple[int, ...]]:
+        """The pieces of a text, by their index, that the model reads at once: its windows or its sentences."""
+        read = {Reading.WINDOWS: self.encoder.windows, Reading.SENTENCES: self.encoder.sentence_windows}
+        return read[self.facts.reads](text, pieces)
 
     @property
     def predicts_states(self) -> bool:
@@ -191,6 +193,7 @@ def read_facts(folder: Path) -> CheckpointFacts:
             task=Task(raw["task"]),
             schema_id=raw.get("schema_id"),
             schema_version=raw.get("schema_version"),
+            reads=Reading(raw.get("reads", Reading.WINDOWS)),
             thresholds={str(label): float(value) for label, value in raw.get("thresholds", {}).items()},
             temperatures={str(label): float(value) for label, value in raw.get("temperatures", {}).items()},
             metrics=Metrics(**raw["metrics"]) if raw.get("metrics") else None,

@@ -14,7 +14,7 @@ from torch import Tensor
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.tokens import Pieces, pad
 from medbertde.text import MAX_CHARS, clean, notices
-from medbertde.types import LabelScore, ModelUnavailable, Notice, Prediction, State, Task
+from medbertde.types import LabelScore, ModelUnavailable, Notice, Prediction, Reading, State, Task
 
 TOKENS_PER_BATCH = 4096  # bounds memory: padded tokens in one forward pass
 MANY_UNKNOWN = 0.1  # share of unknown pieces above which a text is remarked upon
@@ -28,8 +28,9 @@ def classify(model: LoadedModel, texts: Sequence[str], *, max_chars: int = MAX_C
     require(model, Task.CLASSIFY)
     cleaned = [clean(text, max_chars) for text in texts]
     pieces = model.encoder.pieces(cleaned)
-    windows = [(row, span) for row, item in enumerate(pieces) for span in model.encoder.windows(len(item.ids))]
-    inputs = [model.encoder.model_ids(pieces[row].ids[start:end]) for row, (start, end) in windows]
+    read = zip(cleaned, pieces, strict=True)
+    windows = [(row, window) for row, (text, item) in enumerate(read) for window in model.windows(text, item)]
+    inputs = [model.encoder.model_ids(pieces[row].at(window)) for row, window in windows]
     probabilities = _probabilities(model, inputs)  # [window, output]
     by_text: list[list[Tensor]] = [[] for _ in cleaned]
     for (row, _), scores in zip(windows, probabilities, strict=True):
@@ -128,7 +129,7 @@ def _merge(scores: Sequence[LabelScore]) -> LabelScore:
 
 def _reading_notices(model: LoadedModel, pieces: Pieces, window_count: int) -> list[Notice]:
     found = []
-    if window_count > 1 and not model.reads_passages:
+    if window_count > 1 and model.facts.reads is Reading.WINDOWS:
         found.append(
             Notice(
                 "long_text",

@@ -32,6 +32,7 @@ from medbertde.types import (
     InvalidSchema,
     Notice,
     Progress,
+    Reading,
     State,
     Task,
     UserError,
@@ -84,8 +85,9 @@ def explain(
     """Which words moved the logit of `label` (its state `target`), in logit units before calibration.
 
     Gauss–Legendre steps double from 10 until the scores add up to the logit difference within 1 %, at most
-    `max_steps`; a notice says when that was not reached. Of a text longer than the model's input, the window with
-    the highest score is explained; words outside it score 0. Control tokens score exactly 0 and are not listed.
+    `max_steps`; a notice says when that was not reached. Of a text read in several windows or sentences, the
+    one with the highest score is explained; words outside it score 0. Control tokens score exactly 0 and are not
+    listed.
     """
     require(model, Task.CLASSIFY)
     if method != METHOD:
@@ -96,10 +98,12 @@ def explain(
     column = _column(model, label, parse_state(target))
     text = clean(text, max_chars)
     pieces = model.encoder.pieces([text])[0]
-    windows = model.encoder.windows(len(pieces.ids))
-    start, end = _strongest(model, pieces, windows, column)
-    integral = _integrate(model, pieces.ids[start:end], column, max_steps, on_progress)
-    scores = [0.0] * start + list(integral.scores) + [0.0] * (len(pieces.ids) - end)
+    windows = model.windows(text, pieces)
+    window = _strongest(model, pieces, windows, column)
+    integral = _integrate(model, pieces.at(window), column, max_steps, on_progress)
+    scores = [0.0] * len(pieces.ids)
+    for index, score in zip(window, integral.scores, strict=True):
+        scores[index] = score
     return Attribution(
         text=text,
         label=label,
@@ -110,7 +114,7 @@ def explain(
         delta=integral.delta,
         relative_delta=integral.relative_delta,
         model_version=model.version,
-        warnings=(*notices(text), *_notices(integral, len(windows), windows.index((start, end)))),
+        warnings=(*notices(text), *_notices(model, integral, len(windows), windows.index(window))),
     )
 
 
@@ -127,11 +131,11 @@ def _column(model: LoadedModel, label: str, target: State) -> int:
     return model.outputs.index(output)
 
 
-def _strongest(model: LoadedModel, pieces: Pieces, windows: list[tuple[int, int]], column: int) -> tuple[int, int]:
+def _strongest(model: LoadedModel, pieces: Pieces, windows: Sequence[tuple[int, ...]], column: int) -> tuple[int, ...]:
     """The window with the highest logit in `column`."""
     if len(windows) == 1:
         return windows[0]
-    inputs = [model.encoder.model_ids(pieces.ids[start:end]) for start, end in windows]
+    inputs = [model.encoder.model_ids(pieces.at(window)) for window in windows]
     return windows[int(window_logits(model, inputs)[:, column].argmax())]
 
 
@@ -191,9 +195,19 @@ def words_from_pieces(
     )
 
 
-def _notices(integral: _Integral, window_count: int, window: int) -> list[Notice]:
+def _notices(model: LoadedModel, integral: _Integral, window_count: int, window: int) -> list[Notice]:
     found = []
-    if window_count > 1:
+    if window_count > 1 and model.facts.reads is Reading.SENTENCES:
+        found.append(
+            Notice(
+                "one_sentence",
+                "Das Modell liest Satz für Satz. Erklärt wird der Satz mit der höchsten Bewertung; die übrigen Wörter "
+                "haben den Wert 0.",
+                "The model reads sentence by sentence. The sentence with the highest score is explained; all other "
+                "words have the value 0.",
+            )
+        )
+    elif window_count > 1:
         found.append(
             Notice(
                 "long_text",

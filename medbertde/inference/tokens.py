@@ -7,6 +7,7 @@ a report as ordinary characters, never as a control token.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ import torch
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
+
+from medbertde.passages import passages
 
 OVERLAP = 0.25  # share of a window that the next one reads again, so that no statement is only seen cut in two
 
@@ -24,6 +27,10 @@ class Pieces:
 
     ids: tuple[int, ...]
     offsets: tuple[tuple[int, int], ...]
+
+    def at(self, window: Sequence[int]) -> list[int]:
+        """The ids at these indices."""
+        return [self.ids[index] for index in window]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +54,19 @@ class TextEncoder:
         encodings = self.backend.encode_batch(list(texts), add_special_tokens=False)
         return [Pieces(tuple(encoding.ids), tuple(encoding.offsets)) for encoding in encodings]
 
-    def windows(self, count: int) -> list[tuple[int, int]]:
-        """Ranges of at most `room` pieces that cover `count` pieces, overlapping by a quarter."""
-        return windows(count, self.room)
+    def windows(self, text: str, pieces: Pieces) -> list[tuple[int, ...]]:
+        """Indices of the pieces, at most `room` at once, overlapping by a quarter."""
+        return [tuple(range(start, end)) for start, end in windows(len(pieces.ids), self.room)]
+
+    def sentence_windows(self, text: str, pieces: Pieces) -> list[tuple[int, ...]]:
+        """Indices of the pieces of each sentence, those of its heading before them; long sentences in several parts."""
+        found = []
+        for passage in passages(text):
+            heading = _within(pieces, *passage.heading)[: self.room // 2] if passage.heading else range(0)
+            sentence = _within(pieces, passage.start, passage.end)
+            parts = windows(len(sentence), self.room - len(heading)) if sentence else ()
+            found += [(*heading, *sentence[start:end]) for start, end in parts]
+        return found or self.windows(text, pieces)
 
     def model_ids(self, ids: Sequence[int]) -> list[int]:
         """Piece ids with the control tokens around them."""
@@ -58,6 +75,12 @@ class TextEncoder:
     def unknown_share(self, pieces: Pieces) -> float:
         """The share of pieces the vocabulary does not know, 0…1."""
         return pieces.ids.count(self.unknown_id) / max(1, len(pieces.ids)) if self.unknown_id is not None else 0.0
+
+
+def _within(pieces: Pieces, start: int, end: int) -> range:
+    """The indices of the pieces that begin in `[start, end)` of the text."""
+    begin = [offset for offset, _ in pieces.offsets]
+    return range(bisect_left(begin, start), bisect_left(begin, end))
 
 
 def text_encoder(tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> TextEncoder:

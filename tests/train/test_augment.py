@@ -8,7 +8,7 @@ import pytest
 
 from medbertde.schema import load_schema, schema_ids
 from medbertde.types import Rationale, ReportRecord, State
-from train.augment import cue_sentence, load_lexicon, merge, recombine, single_sentences, vary
+from train.augment import cue_sentence, load_lexicon, merge, run_together, single_sentences, vary
 
 
 def marked(text: str, labels: dict[str, State], **evidence: str) -> ReportRecord:
@@ -30,7 +30,11 @@ class TestSingleSentences:
             Tubus="Liegender Tubus.",
         )
         found = {part.text: part.labels for part in single_sentences(report)}
-        assert found == {"Kein Erguss.": {"Erguss": State.ABSENT}, "Liegender Tubus.": {"Tubus": State.PRESENT}}
+        assert found == {
+            "Kein Erguss.": {"Erguss": State.ABSENT},
+            "Herz groß.": {},
+            "Liegender Tubus.": {"Tubus": State.PRESENT},
+        }
 
     def test_a_sentence_is_left_out_where_the_report_says_more_than_one_thing_about_its_finding(self) -> None:
         report = marked(
@@ -68,23 +72,38 @@ class TestSingleSentences:
         )
         assert [part.text for part in single_sentences(report)] == ["Tubus liegt."]
 
-    def test_no_sentence_comes_without_a_label(self) -> None:
+    def test_evidence_for_a_finding_that_the_report_does_not_state_is_left_out(self) -> None:
         report = marked("Kein Erguss.", {}, Erguss="Kein Erguss.")
         assert single_sentences(report) == []
 
+    def test_a_sentence_without_evidence_says_nothing_if_every_label_has_its_evidence(self) -> None:
+        text, labels = "Kein Erguss. Aorta sklerosiert.", {"Erguss": State.ABSENT}
+        found = {part.text: part.labels for part in single_sentences(marked(text, labels, Erguss="Kein Erguss."))}
+        assert found["Aorta sklerosiert."] == {}
+        tubus = {"Tubus": State.PRESENT}
+        assert len(single_sentences(marked(text, labels | tubus, Erguss="Kein Erguss."))) == 1
 
-class TestRecombination:
+    def test_a_sentence_comes_with_the_heading_it_stands_under(self) -> None:
+        text = "Kein Nachweis von:\n- Erguss\n- Pneu"
+        spans = (Rationale("Erguss", 21, 27, State.ABSENT), Rationale("Pneumothorax", 30, 34, State.ABSENT))
+        labels = {"Erguss": State.ABSENT, "Pneumothorax": State.ABSENT}
+        found = [part.text for part in single_sentences(ReportRecord(text, labels=labels, rationales=spans))]
+        assert found == ["Kein Nachweis von:", "Kein Nachweis von: - Erguss", "Kein Nachweis von: - Pneu"]
+
+
+class TestRunTogether:
     def test_the_strongest_state_of_a_finding_holds(self) -> None:
         parts = [{"Erguss": State.ABSENT, "Tubus": State.ABSENT}, {"Erguss": State.UNCERTAIN}]
         assert merge(parts) == {"Erguss": State.UNCERTAIN, "Tubus": State.ABSENT}
 
-    def test_a_recombined_report_says_what_its_sentences_say(self) -> None:
+    def test_sentences_run_together_say_what_each_says(self) -> None:
         pool = [ReportRecord(f"Satz {number}.", labels={f"L{number}": State.PRESENT}) for number in range(20)]
         for seed in range(30):
-            made = recombine(pool, random.Random(seed))
-            named = {part.text for part in pool if set(part.labels) <= set(made.labels)}
-            assert 2 <= len(made.labels) <= 9
+            made = run_together(pool, random.Random(seed))
+            named = {part.text.rstrip(".") for part in pool if set(part.labels) <= set(made.labels)}
+            assert 2 <= len(made.labels) <= 3
             assert all(text in made.text for text in named)
+            assert "." not in made.text
 
 
 @pytest.mark.parametrize("schema_id", schema_ids())
@@ -121,20 +140,27 @@ def test_a_schema_without_lexicon_has_none() -> None:
 
 
 class TestVariation:
-    TEXT = "Größenprogrediente Ergüsse beidseits,\nkein Pneumothorax."
+    TEXT = "Größenprogrediente Ergüsse beidseits,\nrechts mehr als links, V. a. Infiltrat."
 
     def test_it_follows_the_seed(self) -> None:
         assert [vary(self.TEXT, random.Random(seed)) for seed in range(20)] == [
             vary(self.TEXT, random.Random(seed)) for seed in range(20)
         ]
 
-    def test_most_texts_stay_as_they_are_and_none_gets_lost(self) -> None:
+    def test_many_texts_stay_as_they_are_and_none_gets_lost(self) -> None:
         varied = [vary(self.TEXT, random.Random(seed)) for seed in range(400)]
-        assert 0.5 < varied.count(self.TEXT) / 400 < 0.8
-        assert all(len(text) >= len(self.TEXT) - 2 for text in varied)
+        assert 0.2 < varied.count(self.TEXT) / 400 < 0.6
+        assert all(len(text) >= len(self.TEXT) - 12 for text in varied)
 
-    def test_umlauts_line_breaks_and_case_are_among_the_variants(self) -> None:
-        varied = {vary(self.TEXT, random.Random(seed)) for seed in range(400)}
+    def test_umlauts_line_breaks_case_and_short_forms_are_among_the_variants(self) -> None:
+        varied = {vary(self.TEXT, random.Random(seed)) for seed in range(2_000)}
         assert self.TEXT.lower() in varied
         assert self.TEXT.replace("\n", " ") in varied
         assert self.TEXT.replace("ö", "oe").replace("ü", "ue").replace("ß", "ss") in varied
+        assert self.TEXT.removesuffix(".") in varied
+        assert self.TEXT.replace("V. a.", "Verdacht auf") in varied
+
+    def test_sides_are_exchanged_together(self) -> None:
+        varied = {vary("Rechts Erguss, links kein Erguss", random.Random(seed)).lower() for seed in range(2_000)}
+        assert "links erguss, rechts kein erguss" in varied
+        assert not any(text.startswith("links") and ", links" in text for text in varied)

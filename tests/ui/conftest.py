@@ -1,6 +1,7 @@
 """What the browser tests share: one Chromium, and the app launched over a folder of its own.
 
 Whoever opens a page through `Site.open` also checks that the browser complains about nothing and asks no other host.
+Where no Chromium is installed these tests are not collected, and the end of the run says so; `.ci/run` installs one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ from medbertde.services import Services
 from tests.launch import CHROMIUM, FLAGS, XRAY, launched
 
 TIMEOUT_MS = 20_000
+
+collect_ignore_glob = [] if CHROMIUM else ["test_*.py"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not tested and what would change that."""
+    if not CHROMIUM:
+        terminalreporter.write_line("No Chromium found: the browser tests (tests/ui) did not run. Install `chromium`.")
 
 
 @dataclass(frozen=True)
