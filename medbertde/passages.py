@@ -78,7 +78,7 @@ def _scopes(text: str) -> list[_Scope]:
     inline = {match.span(1): False for match in _INLINE.finditer(text)}
     blocks = {match.span(1): True for match in _BLOCK.finditer(text)}
     headings = sorted((inline | blocks).items())
-    limits = [start for (start, _), _ in headings][1:] + [len(text)]
+    limits = [*(start for (start, _), _ in headings[1:]), len(text)]
     return [
         _Scope(start, end, min(limit, _reach(text, end, block)))
         for ((start, end), block), limit in zip(headings, limits, strict=False)

@@ -134,15 +134,22 @@ class Epochs:
 
     def __init__(self, config: FinetuneConfig, parts: Parts, schema: Schema) -> None:
         self._config = config
-        self._records = [*parts.own * config.own_copies, *parts.replay]
-        self._sentences = [part for record in self._records for part in single_sentences(record)]
+        self._own = self._texts(parts.own) * config.own_copies
+        self._replay = self._texts(parts.replay)
+        self._sentences = [part for record in parts.train for part in single_sentences(record)]
         self._lexicon = load_lexicon(schema.id) if config.cues else None
+
+    def _texts(self, records: Sequence[ReportRecord]) -> list[ReportRecord]:
+        """Whole reports and single sentences, as configured."""
+        sentences = [part for record in records for part in single_sentences(record)] if self._config.sentences else []
+        return [*(records if self._config.whole_reports else ()), *sentences]
 
     def draw(self, epoch: int) -> list[ReportRecord]:
         """The records of one epoch; equal for equal seeds."""
         rng = random.Random(self._config.seed * 1_000 + epoch)
-        config = self._config
-        drawn = [*(self._records if config.whole_reports else ()), *(self._sentences if config.sentences else ())]
+        most = self._config.replay_texts
+        replay = self._replay if most is None else rng.sample(self._replay, k=min(most, len(self._replay)))
+        drawn = [*self._own, *replay]
         if len(self._sentences) >= 10:
             drawn += [run_together(self._sentences, rng) for _ in range(self._config.run_together)]
         if self._lexicon:

@@ -24,12 +24,13 @@ class FinetuneConfig:
 
     `base_model` is the checkpoint folder it goes on from, `compare_with` the one whose figures stand beside its own.
     `replay` names report files that join the training and validation parts, never the test part; `own_copies` says how
-    often each own training report counts beside them. `test_file` replaces the share of `labels.jsonl` that would be
-    held out. `run_together` and `cues` are numbers of augmented texts per epoch. `positive_weight` weighs positive
-    targets at the start and decays to 1 later on: an untrained head learns many times faster with it.
-    Without `whole_reports` the model learns from their sentences only, which an untrained head
-    needs; `keep_last` keeps the last epoch, where validation on whole reports would not judge that. `reads` sets
-    how the model reads a report (a small model learns sentences better than whole reports); without it, as its base.
+    often each own training report counts beside them, `replay_texts` how many of their texts an epoch draws (all
+    without it). `test_file` replaces the share of `labels.jsonl` that would be held out. `run_together` and `cues` are
+    numbers of augmented texts per epoch. `positive_weight` weighs positive targets at the start and decays to 1 later
+    on: an untrained head learns many times faster with it. Without `whole_reports` the model learns from their
+    sentences only, which an untrained head needs; `keep_last` keeps the last epoch, where validation on whole reports
+    would not judge that. `reads` sets how the model reads a report (a small model learns sentences better than whole
+    reports); without it, as its base.
     """
 
     schema_id: str
@@ -54,6 +55,7 @@ class FinetuneConfig:
     run_together: int = 0
     cues: int = 0
     own_copies: int = 1
+    replay_texts: int | None = None
     seed: int = 42
     precision: str = "no"
     half_weights: bool = False
@@ -97,6 +99,7 @@ def _check_numbers(config: FinetuneConfig) -> None:
             "positive_weight": config.positive_weight >= 1,
             "batch_tokens": config.batch_tokens >= 1,
             "own_copies": config.own_copies >= 1,
+            "replay_texts": config.replay_texts is None or config.replay_texts >= 0,
             "test_share": 0 <= config.test_share < 1,
             "validation_share": 0 <= config.validation_share < 1 - config.test_share,
             "warmup_share": 0 <= config.warmup_share < 1,

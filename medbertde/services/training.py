@@ -49,6 +49,7 @@ __all__ = ["RunStatus", "Training", "TrainingPreview"]
 
 FEWEST_REPORTS = 12
 REPLAY = ROOT / "data" / "reports"  # the shipped fictional reports, so that a few new labels do not undo the rest
+REPLAY_TEXTS = 1_500  # of those, drawn anew for each pass
 _STARTING = timedelta(seconds=30)  # how long a run may be queued without a process
 
 
@@ -281,7 +282,7 @@ def _config(run: Run, base: LoadedModel, epochs: int, replay_folder: Path) -> di
 
     A schema without a model starts from the language model; its untrained head has to learn faster.
     """
-    replay = replay_folder.resolve() / f"{run.schema_id}.jsonl"
+    shipped = [replay_folder.resolve() / f"{prefix}{run.schema_id}.jsonl" for prefix in ("", "statements_")]
     folder = str(base.folder.resolve())
     trained = base.task is Task.CLASSIFY
     return {
@@ -289,7 +290,8 @@ def _config(run: Run, base: LoadedModel, epochs: int, replay_folder: Path) -> di
         "base_model": folder,
         "compare_with": folder if trained else None,
         "name": f"{run.schema_id.replace('_', '-')}-{run.id}",
-        "replay": [str(replay)] if replay.is_file() else [],
+        "replay": [str(path) for path in shipped if path.is_file()],
+        "replay_texts": REPLAY_TEXTS,
         "epochs": epochs,
         "learning_rate": 1e-4 if trained else 5e-4,
         "positive_weight": 1.0 if trained else 8.0,
