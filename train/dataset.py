@@ -62,6 +62,7 @@ def divide(
     own: Sequence[ReportRecord],
     *,
     replay: Sequence[ReportRecord] = (),
+    statements: Sequence[ReportRecord] = (),
     test: Sequence[ReportRecord] | None = None,
     test_share: float,
     validation_share: float,
@@ -69,7 +70,8 @@ def divide(
     """Divide reports by their hash; where `test` is given, it replaces the share that would be held out.
 
     Nothing is learnt from a report of the test part, nor from a copy of it or another report of its family, wherever
-    it comes from. A report that is both own and replayed counts once, with its own labels. Without any validation
+    it comes from. A report that is both own and replayed counts once, with its own labels. Statements are learnt from
+    beside the replayed reports; thresholds are for reports, so validation is without them. Without any validation
     report the training reports take that part.
     """
     share = test_share if test is None else 0.0
@@ -79,7 +81,9 @@ def divide(
     added = [record for record in replay if not _identities([record]) & (tested | given)]
     learnt, kept = _hold_back(known, share, validation_share)
     replayed, kept_too = _hold_back(added, 0.0, validation_share)
-    return Parts(learnt, replayed, [*kept, *kept_too] or [*learnt, *replayed], held_out)
+    validation = [*kept, *kept_too] or [*learnt, *replayed]
+    stated = [record for record in statements if not _identities([record]) & tested]
+    return Parts(learnt, [*replayed, *stated], validation, held_out)
 
 
 def _hold_back(

@@ -57,6 +57,7 @@ def split(folder: Path, config: FinetuneConfig, schema: Schema) -> Parts:
     parts = divide(
         own,
         replay=[record for path in config.replay for record in _records(Path(path), schema)],
+        statements=[record for path in config.statements for record in _records(Path(path), schema)],
         test=_records(Path(config.test_file), schema) if config.test_file else None,
         test_share=config.test_share,
         validation_share=config.validation_share,

@@ -23,14 +23,14 @@ class FinetuneConfig:
     """What a run does.
 
     `base_model` is the checkpoint folder it goes on from, `compare_with` the one whose figures stand beside its own.
-    `replay` names report files that join the training and validation parts, never the test part; `own_copies` says how
-    often each own training report counts beside them, `replay_texts` how many of their texts an epoch draws (all
-    without it). `test_file` replaces the share of `labels.jsonl` that would be held out. `run_together` and `cues` are
-    numbers of augmented texts per epoch. `positive_weight` weighs positive targets at the start and decays to 1 later
-    on: an untrained head learns many times faster with it. Without `whole_reports` the model learns from their
-    sentences only, which an untrained head needs; `keep_last` keeps the last epoch, where validation on whole reports
-    would not judge that. `reads` sets how the model reads a report (a small model learns sentences better than whole
-    reports); without it, as its base.
+    `replay` names report files that join the training and validation parts, never the test part, `statements` files of
+    single sentences that are only learnt from; `own_copies` says how often each own training report counts beside them,
+    `replay_texts` how many of their texts an epoch draws (all without it). `test_file` replaces the share of
+    `labels.jsonl` that would be held out. `run_together` and `cues` are numbers of augmented texts per epoch.
+    `positive_weight` weighs positive targets at the start and decays to 1 later on: an untrained head learns many times
+    faster with it. Without `whole_reports` the model learns from their sentences only, which an untrained head needs;
+    `keep_last` keeps the last epoch, where validation on whole reports would not judge that. `reads` sets how the model
+    reads a report (a small model learns sentences better than whole reports); without it, as its base.
     """
 
     schema_id: str
@@ -38,6 +38,7 @@ class FinetuneConfig:
     name: str
     compare_with: str | None = None
     replay: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
     test_file: str | None = None
     test_share: float = 0.25
     validation_share: float = 0.15
@@ -84,7 +85,8 @@ def read_config(folder: Path) -> FinetuneConfig:
             f"enthält einen unmöglichen Wert: reads = {raw['reads']}",
             f"has an impossible value: reads = {raw['reads']}",
         )
-    config = FinetuneConfig(**{**raw, "replay": tuple(raw.get("replay", ())), "reads": reads})
+    files = {name: tuple(raw.get(name, ())) for name in ("replay", "statements")}
+    config = FinetuneConfig(**{**raw, **files, "reads": reads})
     _check_numbers(config)
     return config
 

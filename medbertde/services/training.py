@@ -282,7 +282,10 @@ def _config(run: Run, base: LoadedModel, epochs: int, replay_folder: Path) -> di
 
     A schema without a model starts from the language model; its untrained head has to learn faster.
     """
-    shipped = [replay_folder.resolve() / f"{prefix}{run.schema_id}.jsonl" for prefix in ("", "statements_")]
+    shipped = {
+        name: [str(path)] if (path := replay_folder.resolve() / f"{prefix}{run.schema_id}.jsonl").is_file() else []
+        for name, prefix in {"replay": "", "statements": "statements_"}.items()
+    }
     folder = str(base.folder.resolve())
     trained = base.task is Task.CLASSIFY
     return {
@@ -290,7 +293,7 @@ def _config(run: Run, base: LoadedModel, epochs: int, replay_folder: Path) -> di
         "base_model": folder,
         "compare_with": folder if trained else None,
         "name": f"{run.schema_id.replace('_', '-')}-{run.id}",
-        "replay": [str(path) for path in shipped if path.is_file()],
+        **shipped,
         "replay_texts": REPLAY_TEXTS,
         "epochs": epochs,
         "learning_rate": 1e-4 if trained else 5e-4,

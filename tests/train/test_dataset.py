@@ -122,3 +122,11 @@ class TestBatches:
         assert batch.attention.tolist() == [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 1, 0]]
         assert batch.report.tolist() == [0, 0, 1]
         assert batch.targets.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
+def test_statements_are_only_learnt_from_and_never_when_they_are_held_out() -> None:
+    own, test = many(100), [ReportRecord("Kein Erguss."), *many(5)]
+    statements = [ReportRecord(f"Erguss {number} cm.") for number in range(200)] + [ReportRecord("Kein  Erguss.")]
+    parts = divide(own, statements=statements, test=test, test_share=0.25, validation_share=0.15)
+    assert {record.text for record in parts.replay} == {record.text for record in statements[:-1]}
+    assert {record.text for record in parts.validation} <= {record.text for record in own}
