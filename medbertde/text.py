@@ -18,6 +18,7 @@ MASK = "[MASK]"
 
 _WORD = re.compile(r"\w+(?:[-./'’]\w+)*|[^\w\s]")
 _INVISIBLE = re.compile("[\x01-\x08\x0e-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_BROKEN = re.compile("[\x00\ud800-\udfff]")
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")  # \x0b: a line break within a paragraph, from Word
 _MARKUP = re.compile(r"</?[a-z][a-z0-9]*(\s[^<>]*)?/?>", re.IGNORECASE)
 _NAME = re.compile(r"[\w:.?+-]{1,40}")
@@ -67,7 +68,7 @@ def clean(text: str, max_chars: int = MAX_CHARS) -> str:
 
 def normalise(text: str) -> str:
     """What `clean` does to the characters, for short fields too; may come out empty. `InvalidText` as there."""
-    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if _BROKEN.search(text):
         raise InvalidText(
             "Der Text enthält unlesbare Zeichen (Nullbyte oder beschädigte Zeichen). Bitte aus der Quelle neu kopieren "
             "oder als UTF-8 speichern.",

@@ -29,7 +29,8 @@ def built() -> dict[str, list[build.ReportRecord]]:
 
 
 def test_the_shipped_report_files_are_what_the_sources_make(built: dict[str, list[build.ReportRecord]]) -> None:
-    shipped = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.jsonl")}
+    read_twice = set(FOLDER.glob("second_*.jsonl"))  # a second reader's labels, made from no source
+    shipped = {path.stem: path.read_text(encoding="utf-8") for path in {*FOLDER.glob("*.jsonl")} - read_twice}
     stale = [name for name in {*shipped, *built} if shipped.get(name) != file_text(built.get(name, []))]
     assert not stale, f"run `python -m data.build`: {', '.join(sorted(stale))}"
 

@@ -57,10 +57,15 @@ LIBRARIES = {
     "captum": {"inference", "train"},
     "huggingface_hub": {"inference"},
     "sklearn": {"train"},
+    "scipy": {"train"},
+    "datasets": {"train"},
+    "pyarrow": {"train"},
+    "rensa": {"train"},
     "numpy": {"train"},
     "yaml": {"core", "services", "train"},
 }
 MODULES_FOR_TRAINING = {"medbertde.inference.checkpoint", "medbertde.inference.tokens"}
+MEASURING = {"train.cloze", "train.quality"}  # these jobs judge a model through the public Python API, as users meet it
 SOURCES = [ROOT / "app.py", *(path for top in ("medbertde", "train", "data") for path in (ROOT / top).rglob("*.py"))]
 
 
@@ -102,7 +107,8 @@ def test_imports_follow_the_arrows(path: Path) -> None:
     for module in imports(path):
         imported, top = layer(module), module.split(".")[0]
         if imported:
-            assert imported == own or imported in ARROWS[own], f"{own} must not import {module}"
+            allowed = ARROWS[own] | ({"api"} if source_name(path) in MEASURING else set())
+            assert imported == own or imported in allowed, f"{own} must not import {module}"
         elif top not in sys.stdlib_module_names:
             assert own in LIBRARIES.get(top, set()), f"{own} must not import {top}"
         if own == "train" and imported == "inference":
