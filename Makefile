@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test check format bench models clean
+.PHONY: run test check format bench models quality clean
 
 .venv/.run: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -32,26 +32,28 @@ format: .venv/.test
 bench: .venv/.run  ## times and memory of the embedded models and of saving labels, as a table and as JSON
 	$(BIN)/python -m tests.bench
 
-TEXTS := $(addprefix data/reports/,chest_xray.jsonl chest_ct.jsonl clinical_text.jsonl)
+REPORTS := data/reports
+TEXTS := $(foreach name,chest_xray chest_ct clinical_text statements_chest_xray statements_chest_ct,$(REPORTS)/$(name).jsonl)
 
 models: .venv/.run  ## rebuild the embedded models from the report sources (docs/LOG.md tells how the shipped ones came about)
 	$(BIN)/python -m data.build
 	$(BIN)/python -m train.tokenizer $(TEXTS) --out build/tokenizer --vocabulary 8000
-	$(BIN)/python -m train.pretrain $(TEXTS) --tokenizer build/tokenizer --out data/models/medbertde-mini --half \
-		--epochs 40 --batch-tokens 2048 --rate 1e-3 --cues 10000 --precision bf16
-	$(MAKE) recipe-mini-chest-xray-1 SCHEMA=chest_xray OUT=build/mini-chest-xray-1/model
-	$(MAKE) recipe-mini-chest-xray-2 SCHEMA=chest_xray OUT=data/models/mini-chest-xray
-	$(MAKE) recipe-mini-chest-ct-1 SCHEMA=chest_ct OUT=build/mini-chest-ct-1/model
-	$(MAKE) recipe-mini-chest-ct-2 SCHEMA=chest_ct OUT=data/models/mini-chest-ct
+	$(BIN)/python -m train.pretrain $(TEXTS) --preset mini --tokenizer build/tokenizer --out data/models/medbertde-mini --half
+	$(MAKE) classifier-chest-xray SCHEMA=chest_xray
+	$(MAKE) classifier-chest-ct SCHEMA=chest_ct
 
-# One fine-tuning: the recipe and the reports into a run folder, its checkpoint to OUT. The X-ray model has two stages,
-# short lexicon statements first; the CT model goes on from it.
-recipe-%: .venv/.run
-	mkdir -p build/$*
-	cp train/recipes/$*.json build/$*/config.json
-	cp data/reports/$(SCHEMA).jsonl build/$*/labels.jsonl
-	$(BIN)/python -m train.finetune build/$*
-	rm -rf $(OUT) && cp -r build/$*/checkpoint $(OUT)
+# One fine-tuning: the recipe and the reports into a run folder, its checkpoint to the embedded models.
+classifier-%: .venv/.run
+	rm -rf build/mini-$* && mkdir -p build/mini-$*
+	cp train/recipes/mini-$*.json build/mini-$*/config.json
+	cp $(REPORTS)/$(SCHEMA).jsonl build/mini-$*/labels.jsonl
+	$(BIN)/python -m train.finetune build/mini-$*
+	rm -rf data/models/mini-$* && cp -r build/mini-$*/checkpoint data/models/mini-$*
+
+quality: .venv/.run  ## measure the embedded models on the held-out reports and gaps; writes docs/quality-*.md and docs/cloze.md
+	for schema in chest_xray chest_ct; do $(BIN)/python -m train.quality --schema $$schema \
+		--test $(REPORTS)/test_$$schema.jsonl --train $(REPORTS)/$$schema.jsonl --out docs/quality-$$schema.md || exit 1; done
+	$(BIN)/python -m train.cloze --model data/models/medbertde-mini --out docs/cloze.md
 
 clean:
 	rm -rf .venv build

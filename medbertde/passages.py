@@ -8,13 +8,14 @@ means.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from operator import attrgetter
 
 from medbertde.text import sentences
 
-_BULLET = r"[ \t]*(?:[-–•*►>]|\d{1,2}[.)])?[ \t]*"
+# Possessive repeats ("*+") keep the time linear on hostile text.
+_BULLET = r"[ \t]*+(?:(?:[-–•*►>]|\d{1,2}[.)])[ \t]*+)?"
 _SECTION = (
     r"(?:Klinik|Klinische[rs]? (?:Angaben?|Informationen|Daten|Problem|Fragestellung)|Klin\. ?Angaben?|"
     r"Angaben zur Klinik|Anamnese|Vorgeschichte|Diagnosen?|Einweisungsdiagnose|Indikation(?:sstellung)?|"
@@ -28,10 +29,13 @@ _NEUTRAL = re.compile(
     r"\W*(?:Befund|Beurteilung|Zusammenfassung|Fazit|Ergebnis|Wertung|Impression|Schlussfolgerung)", re.IGNORECASE
 )
 # A section's name with a colon, at the start of a line or after a sentence, and something behind it on the same line.
-_INLINE = re.compile(rf"(?:^{_BULLET}|(?<=[.!?] ))({_SECTION}[ \t]*:)(?=[ \t]*\S)", re.MULTILINE | re.IGNORECASE)
+_INLINE = re.compile(rf"(?:^{_BULLET}|(?<=[.!?] ))({_SECTION}[ \t]*+:)(?=[ \t]*+\S)", re.MULTILINE | re.IGNORECASE)
 # A line that is nothing but a heading: a section's name, or a few words with a colon.
-_BLOCK = re.compile(rf"^{_BULLET}({_SECTION}[ \t]*:?|[A-ZÄÖÜ][^\n:.!?;]{{0,48}}:)[ \t]*$", re.MULTILINE | re.IGNORECASE)
-_PARAGRAPH_END = re.compile(r"\S[^\n]*\n[ \t]*\n")
+_BLOCK = re.compile(
+    rf"^{_BULLET}({_SECTION}(?:[ \t]*+:)?+|[A-ZÄÖÜ][^\n:.!?;]{{0,48}}:)[ \t]*+$", re.MULTILINE | re.IGNORECASE
+)
+_BLANK_LINE = re.compile(r"\n(?=[ \t]*+\n)")
+_VISIBLE = re.compile(r"\S")
 
 
 @dataclass(frozen=True)
@@ -78,20 +82,26 @@ def _scopes(text: str) -> list[_Scope]:
     inline = {match.span(1): False for match in _INLINE.finditer(text)}
     blocks = {match.span(1): True for match in _BLOCK.finditer(text)}
     headings = sorted((inline | blocks).items())
+    blanks = [match.start() for match in _BLANK_LINE.finditer(text)]
     limits = [*(start for (start, _), _ in headings[1:]), len(text)]
     return [
-        _Scope(start, end, min(limit, _reach(text, end, block)))
+        _Scope(start, end, min(limit, _reach(text, end, blanks if block else None)))
         for ((start, end), block), limit in zip(headings, limits, strict=False)
     ]
 
 
-def _reach(text: str, end: int, block: bool) -> int:
-    """Where a heading that ends at `end` stops to count at the latest."""
-    if block:
-        paragraph = _PARAGRAPH_END.search(text, end)
-        return paragraph.end() if paragraph else len(text)
-    line_end = text.find("\n", end)
-    return line_end if line_end >= 0 else len(text)
+def _reach(text: str, end: int, blanks: list[int] | None) -> int:
+    """Where a heading that ends at `end` stops to count at the latest.
+
+    With text behind it (`blanks` is None) that is the end of its line, else the first blank line after something was
+    said under it.
+    """
+    if blanks is None:
+        line_end = text.find("\n", end)
+        return line_end if line_end >= 0 else len(text)
+    said = _VISIBLE.search(text, end)
+    later = bisect_left(blanks, said.start()) if said else len(blanks)
+    return blanks[later] if later < len(blanks) else len(text)
 
 
 def _heading_of(scopes: list[_Scope], text: str, place: int) -> tuple[int, int] | None:

@@ -22,7 +22,7 @@ _BROKEN = re.compile("[\x00\ud800-\udfff]")
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")  # \x0b: a line break within a paragraph, from Word
 _MARKUP = re.compile(r"</?[a-z][a-z0-9]*(\s[^<>]*)?/?>", re.IGNORECASE)
 _NAME = re.compile(r"[\w:.?+-]{1,40}")
-_SENTENCE_END = re.compile(r"[.!?:]+[\"“”)]*(?=\s+\S)|\n+")
+_SENTENCE_END = re.compile(r"(?<![.!?:])[.!?:]++[\"“”)]*+(?=\s+\S)|\n+")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(/])(?:[A-Za-zÄÖÜäöü]|bds|ca|bzw|ggf|evtl|vgl|re|li|inkl|exkl|max|min|mind|ehem|sog|usw|etc|Nr|Abb|Tab|St|"
     r"Str|Dr|Prof|Hr|Fr|med|chron|akut|rechtss|linkss|beids|Pat|Lj|LWK|BWK|HWK|Seg|cran|kran|kaud|caud|lat|dors|ventr|"
@@ -30,6 +30,8 @@ _ABBREVIATION = re.compile(
 )
 _NUMBER = re.compile(r"(?:^|\W)\d{1,2}\.$")
 _LIST_NUMBER = re.compile(r"\W*\d{1,2}\.")
+_VISIBLE = re.compile(r"\S")
+LONGEST_ABBREVIATION = 24  # characters looked at before a stop; every abbreviation below is shorter
 _COUNTED = re.compile(
     r"\s*(?:\d|und\b|bis\b|Rippe|ICR|BWK|LWK|HWK|Interkostal|Lebens|Tag|Woche|Monat|Januar|Februar|März|April|"
     r"Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jänner|postoperativ)"
@@ -155,13 +157,13 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 def _continues(text: str, start: int, end: int) -> bool:
     """Whether the stop before `end` belongs to an abbreviation, a number or a lower-case continuation."""
-    following = text[end:].lstrip()[:1]
-    if text[end - 1] == ":" or _LIST_NUMBER.fullmatch(text[start:end]):
+    head = text[max(start, end - LONGEST_ABBREVIATION) : end]
+    if text[end - 1] == ":" or (len(head) == end - start and _LIST_NUMBER.fullmatch(head)):
         return True
-    if following.islower() or following in ",;)":
+    following = _VISIBLE.search(text, end)
+    if following is None or following.group().islower() or following.group() in ",;)":
         return True
-    head = text[start:end]
-    return bool(_ABBREVIATION.search(head) or (_NUMBER.search(head) and _COUNTED.match(text[end:])))
+    return bool(_ABBREVIATION.search(head) or (_NUMBER.search(head) and _COUNTED.match(text, end)))
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
