@@ -66,6 +66,11 @@ class TestThreshold:
         truth = np.array([1] * 6 + [0] * 6)
         assert best_threshold(truth, np.array([0.9] * 6 + [0.1] * 6)) == 0.5
 
+    def test_a_gain_that_one_report_makes_does_not_move_it(self) -> None:
+        truth = np.array([1] * 8 + [0] * 30)
+        scores = np.array([0.9] * 7 + [0.22] + [0.1] * 29 + [0.21])  # F1 at 0.2 is 0.94, at 0.5 it is 0.93
+        assert best_threshold(truth, scores) == 0.5
+
     def test_with_too_few_positives_it_stays_at_a_half(self) -> None:
         truth = np.array([1] * 4 + [0] * 8)
         assert best_threshold(truth, np.array([0.2] * 4 + [0.1] * 8)) == 0.5
