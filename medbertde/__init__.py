@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from medbertde.inference.model import Model
+    from medbertde.privacy.kinds import Dates, Deidentified, Replace
 
-__all__ = ["load"]
+__all__ = ["deidentify", "load"]
 
 
 def load(name: str, device: str = "auto") -> Model:
@@ -25,3 +26,16 @@ def load(name: str, device: str = "auto") -> Model:
     from medbertde.inference.model import load as load_model
 
     return load_model(name, device)
+
+
+def deidentify(
+    text: str, *, dates: Dates | str = "all", replace: Replace | str = "placeholder", seed: int | None = None
+) -> Deidentified:
+    """The text without names, dates, places and numbers of persons, and the spans that were replaced.
+
+    `dates`: ``birth``, ``all`` or ``shift``; `replace`: ``placeholder`` or ``surrogate``. Raises
+    `DeidentificationRefused` when it cannot be done. No guarantee: `docs/deidentification.md` says what is missed.
+    """
+    from medbertde.privacy.deidentify import deidentify as run
+
+    return run(text, dates=dates, replace=replace, seed=seed)

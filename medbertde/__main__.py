@@ -8,29 +8,25 @@ refused. Knows no SQL, no tensors and no page. A command imports what is slow to
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import runpy
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import medbertde
 from medbertde import terms
-from medbertde.report_file import Row, csv_line, read_reports
 from medbertde.settings import ROOT, load_settings
-from medbertde.types import InvalidFile, Notice, Prediction, Progress, User, UserError
+from medbertde.text import decode
+from medbertde.types import InvalidFile, Notice, Progress, User, UserError
 
 if TYPE_CHECKING:
     from medbertde.services import Services
 
 DONE, ROWS_LEFT_OUT, REFUSED, INTERRUPTED = 0, 1, 2, 130
-BATCH = 256  # reports between two lines of progress
-SCORES = ("state", "present", "uncertain", "absent")
 UTF8, UTF8_FOR_EXCEL = "utf-8", "utf-8-sig"  # without a byte-order mark Excel misreads the umlauts of a table
 
 
@@ -56,24 +52,26 @@ def serve(_args: argparse.Namespace) -> int:
 
 
 def predict(args: argparse.Namespace) -> int:
-    """Classify every report of a file; a row that cannot be read is told and left out."""
-    rows = read_reports(args.file.name, args.file.read_bytes())
-    lines = _lines_for(args.out)
-    with _written(args.out, lines.encoding, force=args.force) as out, _opened() as (services, user):
+    """Classify every report of a file; a row that cannot be read is told and left out. Runs under a launcher too."""
+    from medbertde.services.bulk import Order, Watch, predict_file
+    from medbertde.services.journal import Part
+
+    part = Part(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+    order = Order(args.file, args.out, args.model, resume=args.resume, force=args.force, part=part)
+    with _opened() as (services, user), _Bar(quiet=part.index > 0) as bar:
         services.access.require_terms(user)
-        model = medbertde.load(args.model, services.settings.device)
-        out.write(lines.header(tuple(model.thresholds)))
-        seen = answered = 0
-        while batch := list(islice(rows, BATCH)):
-            good = [row for row in batch if _is_good(row)]
-            predictions = model.classify([row.record.text for row in good if row.record])
-            for row, prediction in zip(good, predictions, strict=True):
-                out.write(lines.line(_answer(row, prediction, model.thresholds)))
-            seen, answered = seen + len(batch), answered + len(good)
-            _tell_progress(Progress(seen, 0))
-    counted = _say(f"{answered} von {seen} Befunden klassifiziert", f"{answered} of {seen} reports classified")
-    print(f"{counted}: {args.out}")
-    return DONE if answered == seen else ROWS_LEFT_OUT
+        try:
+            outcome = predict_file(order, services.settings, Watch(bar.show, bar.tell_fault, bar.tell_waiting))
+        except KeyboardInterrupt:
+            bar.tell("Abgebrochen. Mit --resume geht es weiter.", "Interrupted. Go on with --resume.")
+            return INTERRUPTED
+    if outcome is None:
+        return DONE
+    rows, answered = outcome.rows, outcome.answered
+    counted = _say(f"{answered} von {rows} Befunden klassifiziert", f"{answered} of {rows} reports classified")
+    left_out = _say(f", {rows - answered} ausgelassen", f", {rows - answered} left out") if answered < rows else ""
+    print(f"{counted}{left_out} ({outcome.precision}): {args.out}")
+    return DONE if answered == rows else ROWS_LEFT_OUT
 
 
 def import_file(args: argparse.Namespace) -> int:
@@ -121,6 +119,24 @@ def models(_args: argparse.Namespace) -> int:
     return DONE
 
 
+def deidentify(args: argparse.Namespace) -> int:
+    """Take names, dates, places and numbers of persons out of a text. Some may be left: read the result."""
+    is_stdin = str(args.file) == "-"
+    data = sys.stdin.buffer.read() if is_stdin else args.file.read_bytes()
+    done = medbertde.deidentify(decode(data, "" if is_stdin else args.file.name), dates=args.dates)
+    if args.out:
+        with _written(args.out, UTF8, force=args.force) as out:
+            out.write(done.text)
+    else:
+        sys.stdout.write(done.text)
+    count = len(done.spans)
+    _tell(
+        f"{count} Stellen ersetzt. Das ist keine Garantie: Bitte das Ergebnis lesen.",
+        f"{count} places replaced. This is no guarantee: please read the result.",
+    )
+    return DONE
+
+
 def show_terms(args: argparse.Namespace) -> int:
     """Show the terms of use and whether the local user has accepted them."""
     with _opened() as (services, user):
@@ -135,75 +151,49 @@ def show_terms(args: argparse.Namespace) -> int:
     return DONE
 
 
-# ------------------------------------------------------------------------------------------------ answers
+# ------------------------------------------------------------------------------------------------ progress
 
 
-class _JsonLines:
-    """Answers as one JSON object per line."""
+class _Bar:
+    """A progress bar on standard error with rate and remaining time, and lines above it."""
 
-    encoding = UTF8
+    def __init__(self, *, quiet: bool) -> None:
+        """`quiet`: only count, because another process of this call shows its bar."""
+        self._quiet = quiet
+        self._bar: Any = None
 
-    def header(self, _labels: tuple[str, ...]) -> str:
-        return ""
+    def __enter__(self) -> _Bar:
+        return self
 
-    def line(self, answer: Mapping[str, Any]) -> str:
-        return json.dumps(answer, ensure_ascii=False) + "\n"
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
+    def show(self, progress: Progress) -> None:
+        """Move the bar; the first call draws it."""
+        from tqdm import tqdm
 
-class _Table:
-    """Answers as a CSV with the columns `<label>:state`, `<label>:present`, … per finding."""
+        if self._quiet:
+            return
+        if self._bar is None:
+            interval = 0.2 if sys.stderr.isatty() else 10.0  # a log gets a line now and then
+            unit = _say(" Befunde", " reports")
+            self._bar = tqdm(total=progress.total, unit=unit, mininterval=interval, dynamic_ncols=True, file=sys.stderr)
+        self._bar.update(progress.done - self._bar.n)
 
-    encoding = UTF8_FOR_EXCEL
+    def tell(self, de: str, en: str) -> None:
+        """A line above the bar."""
+        if self._bar is not None:
+            self._bar.clear()
+        _tell(de, en)
 
-    def header(self, labels: tuple[str, ...]) -> str:
-        columns = [f"{label}:{score}" for label in labels for score in SCORES]
-        return csv_line(["row", "id", *columns, "model_version", "warnings", "use"])
+    def tell_fault(self, number: int, fault: Notice) -> None:
+        """A row that is left out."""
+        self.tell(f"Zeile {number}: {fault.de}", f"Row {number}: {fault.en}")
 
-    def line(self, answer: Mapping[str, Any]) -> str:
-        scores = [finding[score] for finding in answer["findings"].values() for score in SCORES]
-        ends = [answer["model_version"], " ".join(answer["warnings"]), answer["use"]]
-        return csv_line("" if cell is None else str(cell) for cell in (answer["row"], answer["id"], *scores, *ends))
-
-
-def _lines_for(path: Path) -> _JsonLines | _Table:
-    if path.suffix.lower() not in (".jsonl", ".csv"):
-        raise InvalidFile(
-            f"Die Ausgabe muss auf .jsonl oder .csv enden, gefunden: {path.name}.",
-            f"The output must end in .jsonl or .csv, found: {path.name}.",
-        )
-    return _Table() if path.suffix.lower() == ".csv" else _JsonLines()
-
-
-def _answer(row: Row, prediction: Prediction, thresholds: Mapping[str, float]) -> dict[str, Any]:
-    """What the model says about one row. Probabilities have six decimals; None: the model does not tell this state."""
-    from medbertde.services.exchange import RESEARCH_ONLY
-
-    findings = {
-        label: {
-            "state": score.state(thresholds[label]),
-            **{name: _rounded(getattr(score, name)) for name in SCORES[1:]},
-        }
-        for label, score in prediction.scores.items()
-    }
-    return {
-        "row": row.number,
-        "id": row.record.id if row.record else None,
-        "findings": findings,
-        "model_version": prediction.model_version,
-        "warnings": [notice.code for notice in prediction.warnings],
-        "use": RESEARCH_ONLY,
-    }
-
-
-def _rounded(probability: float | None) -> float | None:
-    return None if probability is None else round(probability, 6)
-
-
-def _is_good(row: Row) -> bool:
-    """Whether a row can be read; if not, its fault is told."""
-    if row.fault:
-        _tell_fault(row.number, row.fault)
-    return row.record is not None
+    def tell_waiting(self) -> None:
+        """Say that other processes are not through yet."""
+        self.tell("Die anderen Prozesse rechnen noch.", "The other processes are still computing.")
 
 
 # ------------------------------------------------------------------------------------------------ surroundings
@@ -276,15 +266,16 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    def output(added: argparse.ArgumentParser, what: str) -> None:
-        added.add_argument("--out", type=Path, required=True, help=what)
+    def output(added: argparse.ArgumentParser, what: str, *, required: bool = True) -> None:
+        added.add_argument("--out", type=Path, required=required, help=what)
         added.add_argument("--force", action="store_true", help="replace the output file if it is there already")
 
     command("serve", serve)
     classify = command("predict", predict)
-    classify.add_argument("file", type=Path, help="reports: .jsonl, .csv or .txt")
+    classify.add_argument("file", type=Path, help="reports: .jsonl, .csv, .parquet or .txt")
     classify.add_argument("--model", default="mini-chest-xray", help="catalogue id, checkpoint folder or Hub id")
-    output(classify, "answers: .jsonl or .csv")
+    output(classify, "answers: .jsonl, .csv or .parquet")
+    classify.add_argument("--resume", action="store_true", help="go on with what an interrupted call has left")
     bring = command("import", import_file)
     bring.add_argument("file", type=Path, help="reports: .jsonl, .csv or .txt")
     bring.add_argument("--schema", required=True, help="the findings that the reports are labelled with: chest_xray, …")
@@ -292,6 +283,15 @@ def _parser() -> argparse.ArgumentParser:
     take.add_argument("--schema", required=True, help="the findings whose labels are taken out: chest_xray, …")
     take.add_argument("--format", required=True, choices=("jsonl", "csv", "revisions"), help="revisions: every change")
     output(take, "labels: .jsonl, or .csv for csv and revisions")
+    hide = command("deidentify", deidentify)
+    hide.add_argument("file", type=Path, metavar="FILE", help="a text in UTF-8; - reads standard input")
+    hide.add_argument(
+        "--dates",
+        default="all",
+        choices=("birth", "all", "shift"),
+        help="birth: only dates of birth are replaced; shift: all are moved by one number of days",
+    )
+    output(hide, "the text without identifying parts; without it the text is printed", required=False)
     command("models", models)
     agree = command("terms", show_terms)
     agree.add_argument("--accept", action="store_true", help="accept the terms as the local user")

@@ -36,6 +36,7 @@ class Settings:
     database_url: str = field(default="", metadata={"help": "database; default: a SQLite file in the var folder"})
     language: str = field(default="de", metadata={"help": "language of the page at first: de or en"})
     device: str = field(default="auto", metadata={"help": "auto, cpu, cuda or mps"})
+    precision: str = field(default="auto", metadata={"help": "auto, fp32 or bf16; auto: fast and close to fp32"})
     threads: int = field(default=0, metadata={"help": "CPU threads of the model; 0: all cores"})
     max_chars: int = field(default=20_000, metadata={"help": "longest report in characters"})
     max_upload_mb: int = field(default=50, metadata={"help": "largest upload in MB"})
@@ -49,6 +50,7 @@ class Settings:
             object.__setattr__(self, "database_url", f"sqlite:///{self.var.resolve() / 'medbertde.sqlite'}")
         _require("language", self.language, self.language in ("de", "en"), "de, en")
         _require("device", self.device, self.device in ("auto", "cpu", "cuda", "mps"), "auto, cpu, cuda, mps")
+        _require("precision", self.precision, self.precision in ("auto", "fp32", "bf16"), "auto, fp32, bf16")
         _require("port", self.port, 0 <= self.port <= 65_535, "0 … 65535")
         _require("threads", self.threads, self.threads >= 0, "≥ 0")
         for name in ("max_chars", "max_upload_mb", "max_import_rows", "lease_minutes"):

@@ -31,16 +31,17 @@ from medbertde.ui import layout
 ARROWS = {
     "app": {"ui", "services", "core"},
     "ui": {"services", "core"},
-    "main": {"services", "api", "core"},
-    "services": {"inference", "store", "core"},
-    "api": {"inference"},
-    "train": {"inference", "core"},
+    "main": {"services", "privacy", "api", "core"},
+    "services": {"inference", "store", "privacy", "core"},
+    "api": {"inference", "privacy"},
+    "train": {"inference", "privacy", "core"},
+    "privacy": {"core"},
     "inference": {"core"},
     "store": {"core"},
     "data": {"core"},
     "core": set(),
 }
-BUNDLED = {"huggingface_hub", "anyio", "fastapi"}  # come with transformers and gradio
+BUNDLED = {"huggingface_hub", "tqdm", "anyio", "fastapi"}  # come with transformers and gradio
 LIBRARIES = {
     "gradio": {"ui", "app"},
     "anyio": {"ui"},
@@ -56,10 +57,11 @@ LIBRARIES = {
     "accelerate": {"inference", "train"},
     "captum": {"inference", "train"},
     "huggingface_hub": {"inference"},
+    "tqdm": {"main"},
     "sklearn": {"train"},
     "scipy": {"train"},
     "datasets": {"train"},
-    "pyarrow": {"train"},
+    "pyarrow": {"services", "train"},
     "rensa": {"train"},
     "numpy": {"train"},
     "yaml": {"core", "services", "train"},
@@ -226,7 +228,8 @@ def test_the_commands_in_the_readme_are_the_ones_there_are() -> None:
 def test_the_jobs_and_targets_in_the_readme_exist() -> None:
     for top in ("train", "data"):
         for words in commands(f"python -m {top}."):
-            source = (ROOT / top / f"{words[0]}.py").read_text(encoding="utf-8")
+            assert (ROOT / top / f"{words[0]}.py").is_file()
+            source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / top).glob(f"{words[0]}*.py"))
             assert all(f'"{word}"' in source for word in words if word.startswith("--"))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for text in {*inline(), *(line for block in blocks() for line in block.splitlines())}:

@@ -16,6 +16,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from medbertde import terms
@@ -25,6 +27,7 @@ from medbertde.schema import load_schema
 from medbertde.settings import ROOT
 
 LABELS = load_schema("chest_xray").label_ids
+TWO_ON_ONE_MACHINE = "--multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no".split()
 REPORTS = [
     {"id": "=r1", "text": "Kein Pneumothorax. Kleiner Erguss links.", "labels": {"Erguss": "present"}},
     {"id": "r2", "text": "Herz normal groß, Lunge frei."},
@@ -63,6 +66,55 @@ def files(folder: Path) -> set[str]:
 
 def lines(path: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """For a process of its own: our package can be found, one thread."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **more}
+
+
+def run(words: list[str], **more: str) -> str:
+    """What a process prints that ends well."""
+    done = subprocess.run(
+        [sys.executable, *words], env=environment(**more), capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rounded(answers: Any) -> Any:
+    """Answers with numbers as tests compare them: another batch may move the last digit of a probability."""
+    if isinstance(answers, dict):
+        return {name: rounded(value) for name, value in answers.items()}
+    if isinstance(answers, list):
+        return [rounded(value) for value in answers]
+    is_number = isinstance(answers, float) or (isinstance(answers, str) and re.fullmatch(r"0\.\d+", answers))
+    return pytest.approx(float(answers), abs=1e-5) if is_number else answers
+
+
+def killed_after_a_block(command: list[str], folder: Path) -> None:
+    """Run the command over again and kill it once the first answers are on disk; half a line is left as well."""
+    journal = folder / ".out.jsonl.part-0-of-1"
+    slow = (
+        "import sys, time; from medbertde.services import bulk; from medbertde.__main__ import main\n"
+        "plain = bulk.classify\n"
+        "def classify(*words, **more):\n"
+        f"    if {str(journal)!r} and sum(1 for _ in open({str(journal)!r})) > 1: time.sleep(600)\n"
+        "    return plain(*words, **more)\n"
+        "bulk.classify = classify; main(sys.argv[1:])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", slow, *command, "--force"], env=environment())
+    try:
+        end = time.monotonic() + 240
+        while not (journal.exists() and journal.read_bytes().count(b"\n") > 100) and time.monotonic() < end:
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+    (folder / "out.jsonl").unlink()
+    assert 1 < journal.read_bytes().count(b"\n") < 600
+    with journal.open("a", encoding="utf-8") as file:
+        file.write('{"row": 599, "id": "r5')
 
 
 def table(path: str) -> list[dict[str, str]]:
@@ -107,8 +159,9 @@ class TestPredict:
         assert "Nur für die Forschung" in first["use"]
         assert "Pneumothorax." not in json.dumps(first), "the text of the report is not repeated"
         printed = capsys.readouterr()
-        assert printed.out == "2 of 2 reports classified: out.jsonl\n"
-        assert printed.err == "2 rows read\n"
+        assert re.fullmatch(r"2 of 2 reports classified \((fp32|bf16)\): out\.jsonl\n", printed.out)
+        assert "2/2 [" in printed.err
+        assert " reports/s]" in printed.err
 
     def test_a_table_says_the_same_and_runs_no_formula(self, reports: str, tiny_classifier_folder: Path) -> None:
         for name in ("out.jsonl", "out.csv"):
@@ -134,11 +187,67 @@ class TestPredict:
         assert main(["predict", "in.jsonl", "--model", str(tiny_classifier_folder), "--out", "out.jsonl"]) == 1
         assert [one["row"] for one in lines("out.jsonl")] == [2]
         printed = capsys.readouterr()
-        assert printed.out == "1 of 3 reports classified: out.jsonl\n"
+        assert printed.out.startswith("1 of 3 reports classified, 2 left out (")
         assert printed.err.splitlines()[:2] == [
             "Row 1: The row is not a JSON object.",
             "Row 3: The text is empty. Please enter a report.",
         ]
+
+    def test_a_parquet_file_goes_in_and_out(self, tiny_classifier_folder: Path) -> None:
+        rows = [{"id": 7, "text": "Kein Erguss."}, {"id": 8, "text": None}, {"id": 9, "text": "Herz normal groß."}]
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), "in.parquet")
+        for name in ("out.parquet", "out.jsonl"):
+            assert main(["predict", "in.parquet", "--model", str(tiny_classifier_folder), "--out", name]) == 1
+        found = pyarrow.parquet.read_table("out.parquet").to_pylist()
+        assert [(row["row"], row["id"]) for row in found] == [(1, "7"), (3, "9")]
+        for row, answer in zip(found, lines("out.jsonl"), strict=True):
+            for label, finding in answer["findings"].items():
+                assert (row[f"{label}:state"], row[f"{label}:absent"]) == (finding["state"], finding["absent"])
+
+    def test_a_call_that_was_killed_goes_on_where_it_stopped(
+        self, tiny_classifier_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rows = (json.dumps({"id": f"r{number}", "text": f"Erguss {number}."}) for number in range(600))
+        Path("in.jsonl").write_text("kaputt\n" + "\n".join(rows), encoding="utf-8")
+        command = ["predict", "in.jsonl", "--model", str(tiny_classifier_folder), "--out", "out.jsonl"]
+        assert main(command) == 1
+        whole = lines("out.jsonl")
+        killed_after_a_block(command, tmp_path)
+        assert main(command) == 2
+        assert "unfinished output for out.jsonl. Please go on with --resume" in capsys.readouterr().err
+        assert main([*command, "--resume"]) == 1
+        assert rounded(lines("out.jsonl")) == rounded(whole)
+        assert capsys.readouterr().out.startswith("600 of 601 reports classified, 1 left out (")
+        assert files(tmp_path) == {"in.jsonl", "out.jsonl", "var"}
+
+    def test_only_the_same_input_and_model_can_be_gone_on_with(
+        self, reports: str, tiny_classifier_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        command = ["predict", reports, "--model", str(tiny_classifier_folder), "--out", "out.csv"]
+        Path(".out.csv.part-0-of-1").write_text('{"model": "other@1"}\n{"row": 1}\n', encoding="utf-8")
+        assert main([*command, "--resume"]) == 2
+        assert "belongs to another input, model or number of processes" in capsys.readouterr().err
+        assert main([*command, "--force"]) == 0
+        assert len(table("out.csv")) == 2
+        assert files(tmp_path) == {reports, "out.csv", "var"}
+
+    @pytest.mark.parametrize("launcher", ["accelerate", "by hand"])
+    def test_two_processes_share_a_file_and_their_answers_come_in_order(
+        self, launcher: str, tiny_classifier_folder: Path, tmp_path: Path
+    ) -> None:
+        rows = (json.dumps({"id": f"r{number}", "text": f"Kein Erguss {number}."}) for number in range(700))
+        Path("in.jsonl").write_text("\n".join(rows), encoding="utf-8")
+        command = ["predict", "in.jsonl", "--model", str(tiny_classifier_folder), "--out"]
+        assert main([*command, "one.csv"]) == 0
+        words = ["medbertde", *command, "two.csv"]
+        if launcher == "accelerate":
+            run(["-m", "accelerate.commands.launch", *TWO_ON_ONE_MACHINE, "-m", *words])
+        else:
+            second = subprocess.Popen([sys.executable, "-m", *words], env=environment(RANK="1", WORLD_SIZE="2"))
+            assert "700 of 700" in run(["-m", *words], RANK="0", WORLD_SIZE="2")
+            assert second.wait(timeout=120) == 0
+        assert rounded(table("two.csv")) == rounded(table("one.csv"))
+        assert files(tmp_path) == {"in.jsonl", "one.csv", "two.csv", "var"}
 
     def test_many_reports_are_answered_in_their_order(self, tiny_classifier_folder: Path) -> None:
         rows = (json.dumps({"id": f"r{number}", "text": f"Erguss {number}."}) for number in range(300))
@@ -159,7 +268,7 @@ class TestPredict:
             ("nix.csv", "tiny", "out.csv", "The operating system says: nix.csv: No such file or directory."),
             (".", "tiny", "out.csv", "The operating system says: .: Is a directory."),
             ("reports.jsonl", "tiny", "nix/out.csv", "No such file or directory."),
-            ("reports.jsonl", "tiny", "out.xlsx", "The output must end in .jsonl or .csv, found: out.xlsx."),
+            ("reports.jsonl", "tiny", "out.xlsx", "The output must end in .csv, .jsonl, .parquet, found: out.xlsx."),
             ("reports.jsonl", "nix", "out.csv", "There is no model “nix”. Possible are a folder, a Hub id or: "),
             ("reports.jsonl", "var", "out.csv", "config.json"),
             ("befund.pdf", "tiny", "out.csv", "Files of the kind “.pdf” are not read."),
@@ -290,7 +399,7 @@ def test_help_names_every_command_and_loads_no_model() -> None:
         [sys.executable, "-c", help_only], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     named = set(re.findall(r"^    (\w+)", done.stdout, re.MULTILINE))
-    assert named == {"serve", "predict", "import", "export", "models", "terms"}
+    assert named == {"serve", "predict", "import", "export", "models", "deidentify", "terms"}
 
 
 def test_serve_starts_the_page_and_ends_when_asked(tmp_path: Path) -> None:

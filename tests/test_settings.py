@@ -77,6 +77,7 @@ def test_a_number_must_be_a_whole_one(name: str) -> None:
     [
         ("LANGUAGE", "fr", "de, en"),
         ("DEVICE", "gpu", "auto, cpu, cuda, mps"),
+        ("PRECISION", "fp8", "auto, fp32, bf16"),
         ("PORT", "70000", "0 … 65535"),
         ("THREADS", "-1", "≥ 0"),
         ("MAX_CHARS", "0", "> 0"),

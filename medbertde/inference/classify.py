@@ -1,47 +1,53 @@
 """Report classification: texts in, probabilities per finding out.
 
-Owns batching, windows over long texts and calibration. Scores are independent sigmoids; a score does not depend on
-which other texts are asked for (batches are padded and masked, differences stay below 1e-5).
+Owns windows over long texts, their aggregation and calibration. Scores are independent sigmoids; a score does not
+depend on which other texts are asked for (see `rows` for how closely).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from medbertde.inference.checkpoint import LoadedModel
-from medbertde.inference.tokens import Pieces, pad
+from medbertde.inference.rows import Stop, never, row_logits
+from medbertde.inference.tokens import Pieces
 from medbertde.text import MAX_CHARS, clean, notices
 from medbertde.types import LabelScore, ModelUnavailable, Notice, Prediction, Reading, State, Task
 
-TOKENS_PER_BATCH = 4096  # bounds memory: padded tokens in one forward pass
 MANY_UNKNOWN = 0.1  # share of unknown pieces above which a text is remarked upon
 
 
-def classify(model: LoadedModel, texts: Sequence[str], *, max_chars: int = MAX_CHARS) -> list[Prediction]:
+def classify(
+    model: LoadedModel, texts: Sequence[str], *, max_chars: int = MAX_CHARS, stop: Stop = never
+) -> list[Prediction]:
     """The predictions of `texts`, in their order; `InvalidText` for a text that cannot be read.
 
-    A text longer than the model's input is read in overlapping windows, see `merge_windows`.
+    A text longer than the model's input is read in overlapping windows, see `merge_windows`. `stop` is asked between
+    batches; once it says True the call ends in `Cancelled`.
     """
     require(model, Task.CLASSIFY)
     cleaned = [clean(text, max_chars) for text in texts]
+    if not cleaned:
+        return []
     pieces = model.encoder.pieces(cleaned)
-    read = zip(cleaned, pieces, strict=True)
-    windows = [(row, window) for row, (text, item) in enumerate(read) for window in model.windows(text, item)]
-    inputs = [model.encoder.model_ids(pieces[row].at(window)) for row, window in windows]
-    probabilities = _probabilities(model, inputs)  # [window, output]
-    by_text: list[list[Tensor]] = [[] for _ in cleaned]
-    for (row, _), scores in zip(windows, probabilities, strict=True):
-        by_text[row].append(scores)
+    inputs: list[list[int]] = []
+    counts = []  # windows of each text
+    for text, item in zip(cleaned, pieces, strict=True):
+        windows = model.windows(text, item)
+        inputs += (model.encoder.model_ids(item.at(window)) for window in windows)
+        counts.append(len(windows))
+    probabilities = torch.sigmoid(row_logits(model, inputs, stop=stop) / torch.tensor(model.temperatures))
+    by_state = probabilities[:, _columns(model)]  # [windows, states, labels]
     return [
         Prediction(
-            scores=merge_windows([label_scores(model, scores) for scores in by_text[row]]),
+            scores=_label_scores(model, merge_windows(windows)),
             model_version=model.version,
-            warnings=(*notices(text), *_reading_notices(model, pieces[row], len(by_text[row]))),
+            warnings=(*notices(text), *_reading_notices(model, item, len(windows))),
         )
-        for row, text in enumerate(cleaned)
+        for text, item, windows in zip(cleaned, pieces, by_state.split(counts), strict=True)
     ]
 
 
@@ -59,72 +65,44 @@ def require(model: LoadedModel, task: Task) -> None:
     )
 
 
-@torch.inference_mode()
 def window_logits(model: LoadedModel, inputs: Sequence[Sequence[int]]) -> Tensor:
     """Raw logits ``[len(inputs), outputs]`` of token id sequences (control tokens included), on the CPU."""
-    logits = torch.empty(len(inputs), len(model.outputs))
-    for rows in batches([len(ids) for ids in inputs]):
-        ids, mask = pad([inputs[row] for row in rows], model.encoder.pad_id, model.device)  # [batch, longest]
-        logits[rows] = model.model(input_ids=ids, attention_mask=mask).logits.float().cpu()  # [batch, outputs]
-    return logits
+    return row_logits(model, inputs)
 
 
-def _probabilities(model: LoadedModel, inputs: Sequence[Sequence[int]]) -> Tensor:
-    """Calibrated probabilities ``[len(inputs), outputs]``: sigmoid of the logit over its temperature."""
-    return torch.sigmoid(window_logits(model, inputs) / torch.tensor(model.temperatures))
-
-
-def batches(lengths: Sequence[int], budget: int = TOKENS_PER_BATCH) -> Iterator[list[int]]:
-    """Rows in batches of similar length whose padded size stays within `budget` tokens (at least one row each).
-
-    >>> list(batches([5, 1, 4], budget=8))
-    [[1, 2], [0]]
-    """
-    batch: list[int] = []
-    for row in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[row] > budget:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
-
-
-def label_scores(model: LoadedModel, probabilities: Tensor) -> dict[str, LabelScore]:
-    """One window's probabilities ``[outputs]`` per label, in the schema's order."""
+def _columns(model: LoadedModel) -> Tensor:
+    """The output columns ``[states, labels]``: present and, where the model tells them, uncertain and absent."""
     assert model.schema is not None, "a classifier has a schema"
-    by_output = dict(zip(model.outputs, probabilities.tolist(), strict=True))
-    return {
-        label: LabelScore(
-            present=by_output[label],
-            uncertain=by_output.get(f"{label}:{State.UNCERTAIN.value}"),
-            absent=by_output.get(f"{label}:{State.ABSENT.value}"),
-        )
-        for label in model.schema.label_ids
-    }
+    names = [list(model.schema.label_ids)]
+    if model.predicts_states:
+        names += [[f"{label}:{state.value}" for label in names[0]] for state in (State.UNCERTAIN, State.ABSENT)]
+    place = {output: column for column, output in enumerate(model.outputs)}
+    return torch.tensor([[place[name] for name in row] for row in names])
 
 
-def merge_windows(windows: Sequence[dict[str, LabelScore]]) -> dict[str, LabelScore]:
-    """The scores of a text from those of its windows.
+def merge_windows(windows: Tensor) -> Tensor:
+    """The probabilities ``[states, labels]`` of a text from those of its windows ``[windows, states, labels]``.
 
     One window is enough to state a finding: `present` and `uncertain` are the maximum. A negation counts only as far
     as no OTHER window speaks for the finding: `absent` is the maximum of min(absent, 1 − the others' present or
     uncertain), so that "früher kein Erguss … jetzt Erguss" is not absent, and one window alone keeps its score.
     """
-    if len(windows) == 1:
-        return windows[0]
-    return {label: _merge([window[label] for window in windows]) for label in windows[0]}
+    merged = windows.amax(dim=0)  # [states, labels]
+    if len(windows) == 1 or len(merged) == 1:
+        return merged
+    speaks_for = windows[:, :2].amax(dim=1)  # [windows, labels]
+    (most, second), (loudest, _) = speaks_for.topk(2, dim=0)  # each [labels]
+    rows = torch.arange(len(windows))[:, None]
+    others = torch.where(rows == loudest, second, most)  # [windows, labels]
+    merged[2] = torch.minimum(windows[:, 2], 1 - others).amax(dim=0)
+    return merged
 
 
-def _merge(scores: Sequence[LabelScore]) -> LabelScore:
-    present = max(score.present for score in scores)
-    if any(score.uncertain is None or score.absent is None for score in scores):
-        return LabelScore(present)
-    speaks_for = [max(score.present, score.uncertain or 0.0) for score in scores]
-    absent = max(
-        min(score.absent or 0.0, 1 - max(speaks_for[:row] + speaks_for[row + 1 :])) for row, score in enumerate(scores)
-    )
-    return LabelScore(present, max(score.uncertain or 0.0 for score in scores), absent)
+def _label_scores(model: LoadedModel, probabilities: Tensor) -> dict[str, LabelScore]:
+    """The probabilities ``[states, labels]`` of a text per label, in the schema's order."""
+    assert model.schema is not None, "a classifier has a schema"
+    by_label = probabilities.T.tolist()
+    return {label: LabelScore(*scores) for label, scores in zip(model.schema.label_ids, by_label, strict=True)}
 
 
 def _reading_notices(model: LoadedModel, pieces: Pieces, window_count: int) -> list[Notice]:

@@ -7,6 +7,7 @@ neither the catalogue nor who may swap.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify
 from medbertde.inference.explain import explain
 from medbertde.inference.fill_mask import fill_mask
+from medbertde.inference.forward import Precision, forward_of, prepare
+from medbertde.inference.rows import Stop, never
 from medbertde.text import MASK, MAX_CHARS
 from medbertde.types import Attribution, Candidate, CheckpointRefused, ModelUnavailable, Prediction, State, Task
 
@@ -28,9 +31,15 @@ _WARM_UP_TEXT = f"Kein Nachweis eines Pneumothorax, {MASK} Erguss."
 class Runtime:
     """Holds the active models. All methods may be called from any thread."""
 
-    def __init__(self, device: str = "auto", threads: int = 0, max_chars: int = MAX_CHARS) -> None:
-        """`device` is auto, cpu, cuda or mps; `threads` limits torch on the CPU (0: leave it to torch)."""
+    def __init__(
+        self, device: str = "auto", threads: int = 0, max_chars: int = MAX_CHARS, precision: str = "auto"
+    ) -> None:
+        """`device` is auto, cpu, cuda or mps; `threads` limits torch on the CPU (0: leave it to torch).
+
+        `precision` is auto, fp32 or bf16 and holds for classifiers, see `forward`.
+        """
         self.device = pick_device(device)
+        self.precision = precision
         self.max_chars = max_chars
         if threads:
             torch.set_num_threads(threads)
@@ -45,6 +54,8 @@ class Runtime:
         with self._swapping:
             newcomer = load_checkpoint(folder, self.device, name=name)
             _require_slot(newcomer, slot)
+            if newcomer.task is Task.CLASSIFY:
+                prepare(newcomer, self.precision)
             _warm_up(newcomer)
             self._models = MappingProxyType({**self._models, slot: newcomer})
         return newcomer
@@ -52,6 +63,10 @@ class Runtime:
     def versions(self) -> dict[str, str]:
         """The version that answers in each slot."""
         return {slot: model.version for slot, model in self._models.items()}
+
+    def precision_for(self, schema_id: str) -> Precision:
+        """In what the classifier of this schema computes; `ModelUnavailable` when none is active."""
+        return forward_of(self.model_for(schema_id)).precision
 
     def model_for(self, schema_id: str) -> LoadedModel:
         """The classifier of this schema; `ModelUnavailable` when none is active."""
@@ -61,9 +76,9 @@ class Runtime:
         """The language model; `ModelUnavailable` when none is active."""
         return self._model(FILL_MASK_SLOT)
 
-    def classify(self, schema_id: str, texts: Sequence[str]) -> list[Prediction]:
-        """The predictions of `texts`, all from one model version."""
-        return classify(self.model_for(schema_id), texts, max_chars=self.max_chars)
+    def classify(self, schema_id: str, texts: Sequence[str], *, stop: Stop = never) -> list[Prediction]:
+        """The predictions of `texts`, all from one model version; `Cancelled` once `stop` says True."""
+        return classify(self.model_for(schema_id), texts, max_chars=self.max_chars, stop=stop)
 
     def explain(self, schema_id: str, text: str, label: str, *, target: State = State.PRESENT) -> Attribution:
         """Which words moved the score of `label`."""
@@ -84,16 +99,19 @@ class Runtime:
 
 
 def pick_device(wanted: str = "auto") -> str:
-    """The device to compute on: `wanted`, or for ``auto`` the best one there is; `ModelUnavailable` if absent."""
+    """The device to compute on: `wanted`, or for ``auto`` the best one there is; `ModelUnavailable` if absent.
+
+    Where a launcher started several processes on one machine, each takes the GPU of its own number.
+    """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
-        return next(device for device, available in there.items() if available)
+        wanted = next(device for device, available in there.items() if available)
     if not there.get(wanted, False):
         raise ModelUnavailable(
             f"Das Rechengerät „{wanted}“ ist auf diesem Rechner nicht verfügbar. Bitte auto oder cpu einstellen.",
             f"The device “{wanted}” is not available on this machine. Please set auto or cpu.",
         )
-    return wanted
+    return f"cuda:{os.environ['LOCAL_RANK']}" if wanted == "cuda" and os.environ.get("LOCAL_RANK") else wanted
 
 
 def _require_slot(model: LoadedModel, slot: str) -> None:

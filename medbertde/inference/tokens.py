@@ -60,10 +60,11 @@ class TextEncoder:
 
     def sentence_windows(self, text: str, pieces: Pieces) -> list[tuple[int, ...]]:
         """Indices of the pieces of each sentence, those of its heading before them; long sentences in several parts."""
+        begin = [start for start, _ in pieces.offsets]
         found = []
         for passage in passages(text):
-            heading = _within(pieces, *passage.heading)[: self.room // 2] if passage.heading else range(0)
-            sentence = _within(pieces, passage.start, passage.end)
+            heading = _within(begin, *passage.heading)[: self.room // 2] if passage.heading else range(0)
+            sentence = _within(begin, passage.start, passage.end)
             parts = windows(len(sentence), self.room - len(heading)) if sentence else ()
             found += [(*heading, *sentence[start:end]) for start, end in parts]
         return found or self.windows(text, pieces)
@@ -77,9 +78,8 @@ class TextEncoder:
         return pieces.ids.count(self.unknown_id) / max(1, len(pieces.ids)) if self.unknown_id is not None else 0.0
 
 
-def _within(pieces: Pieces, start: int, end: int) -> range:
-    """The indices of the pieces that begin in `[start, end)` of the text."""
-    begin = [offset for offset, _ in pieces.offsets]
+def _within(begin: Sequence[int], start: int, end: int) -> range:
+    """The indices of the pieces that begin in `[start, end)` of the text; `begin`: where each of them does."""
     return range(bisect_left(begin, start), bisect_left(begin, end))
 
 
@@ -130,10 +130,8 @@ def windows(count: int, size: int) -> list[tuple[int, int]]:
 
 def pad(sequences: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Token ids and attention mask, both ``[batch, longest]``, padded on the right."""
-    longest = max(len(sequence) for sequence in sequences)
-    ids = torch.full((len(sequences), longest), pad_id, dtype=torch.long)
-    mask = torch.zeros((len(sequences), longest), dtype=torch.long)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence)] = torch.tensor(sequence, dtype=torch.long)
-        mask[row, : len(sequence)] = 1
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    longest = int(lengths.max())
+    ids = torch.tensor([[*sequence, *[pad_id] * (longest - len(sequence))] for sequence in sequences])
+    mask = (torch.arange(longest) < lengths[:, None]).long()
     return ids.to(device), mask.to(device)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import yaml
 
 from medbertde.inference.catalogue import CATALOGUE, Entry
+from medbertde.inference.checkpoint import LoadedModel
+from medbertde.inference.fill_mask import fill_mask
+from medbertde.inference.fill_mask_second import SecondModel, available_entries
+from medbertde.inference.fill_mask_words import RankedWord, parse_words, rank_words
+from medbertde.inference.pieces import Tokenisation, tokenise
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
 from medbertde.schema import Schema, load_schema, schema_ids
 from medbertde.services.access import Access
 from medbertde.settings import ROOT
-from medbertde.types import Attribution, Candidate, Conflict, Prediction, State, User
+from medbertde.types import Attribution, Candidate, Conflict, Prediction, Role, State, User
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,38 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Suggested:
+    """Candidates for the gaps of a text and the version that proposed them."""
+
+    candidates: tuple[Candidate, ...]
+    model_version: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text with each candidate in place."""
+        return tuple(candidate.text for candidate in self.candidates)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Words of the user's own by how well they fit, and the version that says so."""
+
+    words: tuple[RankedWord, ...]
+    model_version: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text with each word in place."""
+        return tuple(word.text for word in self.words)
+
+
+@dataclass(frozen=True)
 class Reading:
     """What everyone may ask the active models, once the terms are accepted."""
 
     runtime: Runtime
     access: Access
+    second: SecondModel = field(default_factory=SecondModel)
 
     def schemas(self) -> tuple[Schema, ...]:
         """The schemas there are, in the order they are offered."""
@@ -75,6 +107,38 @@ class Reading:
         """The best fillings of `[MASK]`."""
         self.access.require_terms(user)
         return self.runtime.fill_mask(text, top_k)
+
+    def suggest(self, user: User, text: str, top_k: int, *, whole: bool = True, second: str = "") -> Suggested:
+        """The best fillings of `[MASK]` by the active model or by the `second` one; pieces if not `whole` words."""
+        model = self._language_model(user, second)
+        found = fill_mask(model, text, top_k, max_chars=self.runtime.max_chars, whole=whole)
+        return Suggested(tuple(found), model.version)
+
+    def rank_words(self, user: User, text: str, typed: str) -> Ranked:
+        """A typed list of words by how well the active model finds them to fit the one gap."""
+        model = self._language_model(user)
+        found = rank_words(model, text, parse_words(typed), max_chars=self.runtime.max_chars)
+        return Ranked(tuple(found), model.version)
+
+    def tokenise(self, user: User, text: str, *, second: str = "") -> Tokenisation:
+        """The pieces of a text for the active language model or for the `second` model, which may be a classifier."""
+        return tokenise(self._language_model(user, second), text, max_chars=self.runtime.max_chars)
+
+    def second_models(self) -> tuple[Entry, ...]:
+        """The models on this machine that the active language model can be compared with."""
+        active = self.fill_mask_version()
+        name = active.partition("@")[0] if active else None
+        return tuple(entry for entry in available_entries() if entry.id != name)
+
+    def _language_model(self, user: User, second: str = "") -> LoadedModel:
+        """The active language model, or the one named; folders beyond the catalogue only for who may change models."""
+        self.access.require_terms(user)
+        active = self.runtime.fill_mask_model()
+        if not second:
+            return active
+        if second not in {entry.id for entry in CATALOGUE}:
+            self.access.require(user, Role.ADMIN)
+        return self.second.get(second, self.runtime.device, active)
 
     def fill_mask_version(self) -> str | None:
         """The version of the language model, None when there is none."""

@@ -11,6 +11,7 @@ import gradio as gr
 from medbertde.services import Services
 from medbertde.text import decode
 from medbertde.types import InvalidFile, State
+from medbertde.ui import batch
 from medbertde.ui.card import Card
 from medbertde.ui.findings import Shown, evidence_value, findings_value
 from medbertde.ui.view import MODEL_CALL, PRIVATE, caller, refusals
@@ -39,6 +40,7 @@ def build(services: Services, words: Words, language: gr.Radio) -> None:
     parts = _layout(services, words)
     _connect_model(services, parts, language)
     _connect_input(services, parts, language)
+    batch.build(services, words, language, parts.schema)
 
 
 def _layout(services: Services, words: Words) -> _Parts:

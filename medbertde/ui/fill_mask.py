@@ -2,61 +2,51 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from medbertde.services import Services
 from medbertde.text import MASK
-from medbertde.types import Candidate
+from medbertde.ui import fill_mask_more
 from medbertde.ui.card import Card
+from medbertde.ui.fill_mask_view import Filled, candidates_value, csv_lines
+from medbertde.ui.fill_mask_written import Written, choosing
 from medbertde.ui.view import MODEL_CALL, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
 ABOUT = Text(
     f"Schreiben Sie einen Satz und setzen Sie {MASK} an die Stelle des fehlenden Wortes. Das Sprachmodell nennt die "
-    "Wörter, die es dort erwartet.",
-    f"Write a German sentence and put {MASK} where a word is missing. The language model names the words it expects.",
+    f"Wörter, die es dort erwartet. Mehrere {MASK} werden gemeinsam gefüllt.",
+    f"Write a German sentence and put {MASK} where a word is missing. The language model names the words it expects. "
+    f"Several {MASK} are filled together.",
 )
-EMPTY = Text("Die Vorschläge erscheinen hier.", "The candidates appear here.")
-HINT = Text("Ein Klick setzt das Wort in den Satz ein.", "A click puts the word into the sentence.")
 NO_EXAMPLE = Text("Bitte wählen …", "Please choose …")
+WHOLE, PIECES = "words", "pieces"
+MODES = [(Text("nur Wörter", "words only"), WHOLE), (Text("alle Wortteile", "all word pieces"), PIECES)]
 LINES = 4
 TOP_K = 10
-MOST_UNDO = 20
-
-
-@dataclass(frozen=True)
-class Filled:
-    """The candidates on the screen and the version that proposed them."""
-
-    candidates: tuple[Candidate, ...]
-    model_version: str
+FILE_NAME = "medbertde_fill_mask.csv"
+_PRESS_DOWNLOAD = "() => document.querySelector('#fill-download, #fill-download a, a#fill-download').click()"
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """The components that handlers read and write; `previous` holds earlier sentences, the latest last."""
+    """The components that handlers read and write; `written` is the sentence with its history."""
 
-    text: gr.Textbox
+    written: Written
     example: gr.Dropdown
     insert: gr.Button
     undo: gr.Button
+    mode: gr.Radio
     run: gr.Button
     card: Card
+    save: gr.Button
     filled: gr.State
-    previous: gr.State
-
-
-def candidates_value(language: str, filled: Filled | None) -> dict[str, Any]:
-    """What the card shows."""
-    if filled is None:
-        return {"empty": EMPTY.say(language)}
-    items = [{"word": item.word, "probability": item.probability} for item in filled.candidates]
-    model = Text(f"Modell: {filled.model_version}", f"Model: {filled.model_version}")
-    return {"hint": HINT.say(language), "items": items, "model": model.say(language)}
 
 
 def build(services: Services, words: Words, language: gr.Radio) -> None:
@@ -64,6 +54,8 @@ def build(services: Services, words: Words, language: gr.Radio) -> None:
     parts = _layout(services, words)
     _connect_model(services, parts, language)
     _connect_sentence(parts)
+    _connect_download(parts, language)
+    fill_mask_more.build(services, words, language, parts.written)
 
 
 def _layout(services: Services, words: Words) -> _Parts:
@@ -83,78 +75,100 @@ def _layout(services: Services, words: Words) -> _Parts:
                     gr.Button, Text(f"{MASK} anfügen", f"Append {MASK}"), min_width=140, elem_id="fill-insert"
                 )
                 undo = words(gr.Button, Text("Zurücknehmen", "Undo"), min_width=140, elem_id="fill-undo")
+            mode = words(
+                gr.Radio, MODES, value=WHOLE, label=Text("Vorschläge", "Candidates"), show_label=False,
+                container=False, elem_id="fill-mode",
+            )  # fmt: skip
             run = words(gr.Button, Text("Wörter vorschlagen", "Suggest words"), variant="primary", elem_id="fill-run")
         with gr.Column(min_width=320, elem_id="fill-answer"):
             card = Card("candidates", candidates_value(words.language, None), elem_id="fill-card")
-    return _Parts(text, example, insert, undo, run, card, gr.State(None), gr.State(()))
+            save = words(
+                gr.Button, Text("Als Tabelle laden (.csv)", "Download as a table (.csv)"), size="sm", visible=False,
+                elem_id="fill-save",
+            )  # fmt: skip
+    return _Parts(Written(text, gr.State(())), example, insert, undo, mode, run, card, save, gr.State(None))
 
 
 def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> None:
     """The candidates, for the sentence as it stands or for an example."""
     gaps = services.reading.example_gaps()
 
-    def read(language: str, sentence: str, request: gr.Request) -> tuple[Any, ...]:
-        found = services.reading.fill_mask(services.access.identify(caller(request)), sentence, TOP_K)
-        return _draw(language, Filled(tuple(found), services.reading.fill_mask_version() or "–"))
+    def read(language: str, sentence: str, mode: str, request: gr.Request) -> tuple[Any, ...]:
+        user = services.access.identify(caller(request))
+        return _draw(language, Filled(sentence, services.reading.suggest(user, sentence, TOP_K, whole=mode != PIECES)))
 
     @refusals
-    def suggest(language: str, sentence: str, request: gr.Request) -> tuple[Any, ...]:
-        return read(language, sentence, request)
+    def suggest(language: str, sentence: str, mode: str, request: gr.Request) -> tuple[Any, ...]:
+        return read(language, sentence, mode, request)
+
+    @refusals
+    def change_mode(language: str, filled: Filled | None, mode: str, request: gr.Request) -> tuple[Any, ...]:
+        """The candidates on the screen in the other way, for the sentence they belong to."""
+        return read(language, filled.sentence, mode, request) if filled else (gr.skip(),) * 3
 
     @refusals
     def try_example(
-        language: str, index: str, sentence: str, history: Sequence[str], request: gr.Request
+        language: str, index: str, sentence: str, history: Sequence[str], mode: str, request: gr.Request
     ) -> tuple[Any, ...]:
         """Outputs: sentence, earlier sentences, then the answer."""
         if not index:
-            return (gr.skip(),) * 4
+            return (gr.skip(),) * 5
         gap = gaps[int(index)].text
-        return gap, _remember(history, sentence), *read(language, gap, request)
+        return gap, Written.remember(history, sentence), *read(language, gap, mode, request)
 
     def clear(language: str) -> tuple[Any, ...]:
         return _draw(language, None)
 
-    answer = [parts.filled, parts.card]
+    answer = [parts.filled, parts.card, parts.save]
+    text, written = parts.written.text, parts.written.both
     working = {**MODEL_CALL, "show_progress": "minimal", "show_progress_on": parts.card}
-    gr.on([parts.run.click, parts.text.submit], suggest, [language, parts.text], answer, **working).failure(
+    gr.on([parts.run.click, text.submit], suggest, [language, text, parts.mode], answer, **working).failure(
         clear, language, answer, **PRIVATE
     )
-    parts.example.select(
-        try_example, [language, parts.example, parts.text, parts.previous], [parts.text, parts.previous, *answer],
-        **working,
-    )  # fmt: skip
+    parts.mode.input(change_mode, [language, parts.filled, parts.mode], answer, **working)
+    parts.example.select(try_example, [language, parts.example, *written, parts.mode], [*written, *answer], **working)
     language.change(_draw, [language, parts.filled], answer, **PRIVATE)
 
 
 def _connect_sentence(parts: _Parts) -> None:
     """What changes the sentence without the model: a chosen word, one step back, one more gap."""
 
-    def choose(filled: Filled | None, sentence: str, history: Sequence[str], event: gr.EventData) -> tuple[Any, Any]:
-        index = event._data.get("index") if isinstance(event._data, dict) else None
-        if filled is None or not isinstance(index, int) or not 0 <= index < len(filled.candidates):
-            return gr.skip(), gr.skip()
-        return filled.candidates[index].text, _remember(history, sentence)
-
-    def take_back(history: Sequence[str]) -> tuple[Any, Any]:
-        return (history[-1], tuple(history[:-1])) if history else (gr.skip(), gr.skip())
-
     def append(sentence: str) -> str:
         return f"{sentence.rstrip()} {MASK}".lstrip()
 
-    written = [parts.text, parts.previous]
-    parts.card.choose(choose, [parts.filled, *written], written, **PRIVATE)
-    parts.undo.click(take_back, parts.previous, written, **PRIVATE)
-    parts.insert.click(append, parts.text, parts.text, **PRIVATE)
+    written = parts.written
+    parts.card.choose(
+        choosing(lambda filled: filled.suggested.texts), [parts.filled, *written.both], written.both, **PRIVATE
+    )
+    parts.undo.click(Written.take_back, written.previous, written.both, **PRIVATE)
+    parts.insert.click(append, written.text, written.text, **PRIVATE)
+
+
+def _connect_download(parts: _Parts, language: gr.Radio) -> None:
+    """The candidates on the screen as a file."""
+    download = gr.DownloadButton(visible="hidden", elem_id="fill-download")
+
+    @refusals
+    def save(_language: str, filled: Filled | None) -> Any:
+        """Output: the file, in Gradio's cache, which is emptied soon after."""
+        return str(write_table(filled, Path(download.GRADIO_CACHE) / uuid.uuid4().hex)) if filled else gr.skip()
+
+    parts.save.click(save, [language, parts.filled], download, **PRIVATE).success(None, js=_PRESS_DOWNLOAD, **PRIVATE)
+
+
+def write_table(filled: Filled, folder: Path) -> Path:
+    """The candidates as a `.csv` file; it begins with a byte-order mark, or Excel misreads the umlauts."""
+    folder.mkdir(parents=True)
+    path = folder / FILE_NAME
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        file.writelines(csv_lines(filled))
+    return path
 
 
 def _draw(language: str, filled: Filled | None) -> tuple[Any, ...]:
-    """State and card."""
-    return filled, candidates_value(language, filled)
-
-
-def _remember(history: Sequence[str], sentence: str) -> tuple[str, ...]:
-    """The earlier sentences with the one that is being replaced."""
-    return (*history[1 - MOST_UNDO :], sentence)
+    """State, card and the button that saves it."""
+    there = filled is not None and bool(filled.suggested.candidates)
+    return filled, candidates_value(language, filled), gr.update(visible=there)
 
 
 def _examples(services: Services) -> list[tuple[Text, str]]:

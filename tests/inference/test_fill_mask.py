@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 from tokenizers import pre_tokenizers
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
@@ -14,11 +17,45 @@ from tests import tiny
 
 CLOSING = ".,;:!?)]%“”"
 TEXT = "Kein Nachweis eines [MASK] rechts."
+LONG_WORDS = ("Pneumothorax", "Verschattungen")  # for one of the tokenizers two pieces each
+STARTS = ("Kein Nachweis eines", "Kleiner", "V. a.", "Kein", "-")
+ENDS = (".", " rechts.", " links.", ", kein Tubus.")
+STEPS = 200
 
 
 @pytest.fixture(scope="module", params=["bert", "roberta"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return load_checkpoint(tiny.mlm_folder(tmp_path_factory.mktemp("m") / "tiny", family=request.param))
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A model that has learned sentences with `word`, of which its tokenizer knows the `beginning` and the rest."""
+
+    model: LoadedModel
+    word: str
+    beginning: str
+
+
+@pytest.fixture(scope="module")
+def taught(model: LoadedModel) -> Taught:
+    cut = {word: model.tokenizer(f" {word}", add_special_tokens=False)["input_ids"] for word in LONG_WORDS}
+    word = next(word for word, pieces in cut.items() if len(pieces) == 2)
+    beginning = model.tokenizer.convert_tokens_to_string(model.tokenizer.convert_ids_to_tokens(cut[word][:1])).strip()
+    network = copy.deepcopy(model.model).requires_grad_(True).train()
+    texts = [f"{start} {each}{end}" for start in STARTS for each in (word, "Erguss") for end in ENDS]
+    batch = model.tokenizer(texts, return_tensors="pt", padding=True)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    chance = torch.Generator().manual_seed(0)
+    ordinary = ~torch.isin(batch["input_ids"], torch.tensor(model.tokenizer.all_special_ids))
+    for _ in range(STEPS):
+        hidden = ordinary & (torch.rand(ordinary.shape, generator=chance) < 0.4)
+        inputs = batch["input_ids"].masked_fill(hidden, model.tokenizer.mask_token_id)
+        labels = batch["input_ids"].masked_fill(~hidden, -100)
+        network(input_ids=inputs, attention_mask=batch["attention_mask"], labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return Taught(replace(model, model=network.eval().requires_grad_(False)), word, beginning)
 
 
 def probabilities(model: LoadedModel, text: str) -> dict[str, float]:
@@ -54,6 +91,26 @@ def test_candidates_are_whole_words(model: LoadedModel) -> None:
     assert len(words) == len(set(words))
     assert all(word.strip() == word and word.isprintable() and word for word in words)
     assert not any(word.startswith("##") or word in model.tokenizer.all_special_tokens for word in words)
+
+
+def test_words_of_several_pieces_are_offered_when_the_model_knows_them(taught: Taught) -> None:
+    found = {item.word: item for item in fill_mask(taught.model, TEXT, top_k=10)}
+    assert found[taught.word].text == f"Kein Nachweis eines {taught.word} rechts."
+    assert 0 < found[taught.word].probability <= 1
+
+
+def test_the_beginning_of_a_word_is_offered_as_a_piece_only(taught: Taught) -> None:
+    words = [item.word for item in fill_mask(taught.model, TEXT, top_k=10)]
+    pieces = [item.word for item in fill_mask(taught.model, TEXT, top_k=10, whole=False)]
+    assert taught.beginning in pieces
+    assert taught.beginning not in words
+    assert "Erguss" in words
+
+
+def test_a_piece_that_continues_a_word_is_written_right_behind_it(model: LoadedModel) -> None:
+    for item in fill_mask(model, TEXT, top_k=100, whole=False):
+        gap = "" if item.word in CLOSING or item.word.startswith("##") else " "
+        assert item.text == f"Kein Nachweis eines{gap}{item.word.removeprefix('##')} rechts."
 
 
 def test_the_word_stands_where_the_mask_stood(model: LoadedModel) -> None:

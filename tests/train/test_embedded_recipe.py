@@ -24,6 +24,7 @@ TINY = replace(
     hidden=32,
     heads=2,
     cues=20,
+    precision="no",
     held_out_of=10,
     phases=(replace(MINI.phases[0], epochs=1, warmup=5),),
 )

@@ -1,37 +1,44 @@
-"""Masked language modelling: what is masked, what the loss is taken on, and that a run learns and can be loaded."""
+"""A pretraining run: it learns, keeps the best weights, can be killed and gone on with, goes on from other models."""
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from transformers import BertForMaskedLM, PreTrainedTokenizerBase
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
 
+import train.pretrain
 from medbertde.inference.checkpoint import load_checkpoint, weights_hash
 from medbertde.inference.fill_mask import fill_mask
-from medbertde.types import ReportRecord, Task, TrainingRefused
+from medbertde.inference.tokens import text_encoder
+from medbertde.settings import ROOT
+from medbertde.types import ReportRecord, Task, TrainingRefused, UserError
+from tests.tiny import SENTENCES, mlm_folder
 from tests.train.conftest import write_reports
-from train.pretrain import (
-    IGNORED,
-    PretrainConfig,
-    build_model,
-    epoch_batches,
-    held_out_loss,
-    learning_rate,
-    main,
-    mask_tokens,
-    masked_loss,
-    read_texts,
-    token_rows,
-    train,
-    windows,
-)
+from train.mlm import Batch, MaskedModel, Masking, held_out_batches, held_out_sums, masking
+from train.pretrain import main, run_phase
+from train.pretrain_config import MEDBERT, MINI, PretrainConfig, Recipe, parse
+from train.pretrain_start import build_model, positions
+from train.schedule import Phase
+from train.texts import Document
+from train.token_store import Windows, cut, tokenise
 from train.tokenizer import train_tokenizer
 
-TEXTS = [f"Aufnahme {number}: kein Erguss, kein Pneumothorax, Herz normal groß." for number in range(150)]
+# Spelled-out numbers: texts that differ in digits only are held out together.
+TEXTS = [
+    f"Aufnahme {chr(97 + n // 26)}{chr(97 + n % 26)}: kein Erguss, kein Pneumothorax, Herz normal groß."
+    for n in range(150)
+]
+PHASE = Phase(max_tokens=64, rate=5e-3, warmup=5, decay="cosine", epochs=3, batch_tokens=256)
+TINY = Recipe(layers=1, hidden=32, heads=2, phases=(PHASE,), evaluate_every=20)
 
 
 @pytest.fixture(scope="module")
@@ -41,185 +48,344 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 @pytest.fixture
 def config(tmp_path: Path, tokenizer: PreTrainedTokenizerBase) -> PretrainConfig:
-    """A run of a few seconds on 150 similar texts."""
+    """A run of a second on 150 similar texts."""
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     return PretrainConfig(
         files=[write_reports(tmp_path / "texte.jsonl", [ReportRecord(text) for text in TEXTS])],
         tokenizer=str(tmp_path / "tokenizer"),
         out=tmp_path / "mini",
-        layers=1,
-        hidden=32,
-        heads=2,
-        epochs=3,
-        batch_tokens=256,
-        rate=5e-3,
-        warmup=5,
-        cues=0,
+        recipe=TINY,
         cpu=True,
     )
 
 
-class TestWindows:
-    @pytest.mark.parametrize("count", [1, 5, 6, 7, 12, 13, 100])
-    def test_no_token_is_lost_or_doubled(self, count: int) -> None:
-        rows = windows(list(range(10, 10 + count)), 2, 3, max_tokens=8)
-        assert [token for row in rows for token in row[1:-1]] == list(range(10, 10 + count))
-        assert all(row[0] == 2 and row[-1] == 3 and len(row) <= 8 for row in rows)
-
-    def test_documents_are_never_joined(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        rows = token_rows(["kein Erguss.", "", "Herz normal."], tokenizer, max_tokens=64)
-        assert [tokenizer.decode(row, skip_special_tokens=True) for row in rows] == ["kein Erguss.", "Herz normal."]
+def with_recipe(config: PretrainConfig, **changes: Any) -> PretrainConfig:
+    return replace(config, recipe=replace(config.recipe, **changes))
 
 
-class TestMasking:
-    @pytest.fixture
-    def masked(self, tokenizer: PreTrainedTokenizerBase) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        ids = torch.randint(5, len(tokenizer), (200, 200), generator=torch.Generator().manual_seed(0))
-        ids[:, 0], ids[:, -1] = 2, 3
-        return ids, *mask_tokens(ids, tokenizer, 0.15, torch.Generator().manual_seed(1))
-
-    def test_fifteen_percent_are_chosen_and_the_loss_is_on_all_of_them(
-        self, masked: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-    ) -> None:
-        ids, shown, targets = masked
-        chosen = targets != IGNORED
-        assert chosen[:, 1:-1].float().mean().item() == pytest.approx(0.15, abs=0.01)
-        assert torch.equal(targets[chosen], ids[chosen])
-        assert torch.equal(shown[~chosen], ids[~chosen])
-
-    def test_of_the_chosen_80_percent_are_hidden_10_percent_replaced_and_10_percent_stay(
-        self, masked: tuple[torch.Tensor, torch.Tensor, torch.Tensor], tokenizer: PreTrainedTokenizerBase
-    ) -> None:
-        ids, shown, targets = masked
-        chosen = targets != IGNORED
-        hidden = (shown[chosen] == tokenizer.mask_token_id).float().mean().item()
-        kept = (shown[chosen] == ids[chosen]).float().mean().item()
-        assert hidden == pytest.approx(0.8, abs=0.02)
-        assert kept == pytest.approx(0.1, abs=0.02)
-
-    def test_control_tokens_and_padding_are_never_chosen(
-        self, masked: tuple[torch.Tensor, torch.Tensor, torch.Tensor], tokenizer: PreTrainedTokenizerBase
-    ) -> None:
-        _, _, targets = masked
-        assert (targets[:, [0, -1]] == IGNORED).all()
-        padding = torch.zeros((50, 50), dtype=torch.long)
-        assert (mask_tokens(padding, tokenizer, 0.9, torch.Generator())[1] == IGNORED).all()
-
-    def test_equal_seeds_give_equal_batches_and_epochs_differ(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        rows = token_rows(TEXTS, tokenizer, 64)
-        first, again, other = (
-            [tensor.tolist() for batch in epoch_batches(rows, tokenizer, 256, 0.15, seed) for tensor in batch]
-            for seed in (1, 1, 2)
-        )
-        assert first == again != other
+def with_phase(config: PretrainConfig, **changes: Any) -> PretrainConfig:
+    return with_recipe(config, phases=(replace(config.recipe.phases[0], **changes),))
 
 
-class TestLoss:
-    def test_it_is_the_mean_over_the_chosen_positions(
-        self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase
-    ) -> None:
-        model = build_model(config, tokenizer).eval()
-        ids, attention, targets = next(epoch_batches(token_rows(TEXTS, tokenizer, 64), tokenizer, 256, 0.3, seed=0))
-        expected = model(input_ids=ids, attention_mask=attention, labels=targets).loss  # -100 is ignored there too
-        assert masked_loss(model, ids, attention, targets).item() == pytest.approx(expected.item(), abs=1e-5)
-
-    def test_the_held_out_loss_is_the_same_each_time_and_leaves_the_model_training(
-        self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase
-    ) -> None:
-        model, rows = build_model(config, tokenizer).train(), token_rows(TEXTS[:20], tokenizer, 64)
-        assert held_out_loss(model, rows, tokenizer) == held_out_loss(model, rows, tokenizer)
-        assert model.training
+def run(config: PretrainConfig) -> float:
+    """A run as in a process of its own."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return train.pretrain.train(config)
 
 
-class TestLearningRate:
-    RATES = [learning_rate(step, total=1_000, warmup=100, peak=1e-3) for step in range(1_000)]
-
-    def test_it_climbs_evenly_to_its_peak(self) -> None:
-        assert self.RATES[0] == pytest.approx(1e-5)
-        assert self.RATES[49] == pytest.approx(5e-4)
-        assert self.RATES[99] == pytest.approx(1e-3)
-        assert max(self.RATES) == pytest.approx(1e-3)
-
-    def test_it_falls_to_nothing_at_the_end(self) -> None:
-        falling = self.RATES[100:]
-        assert falling == sorted(falling, reverse=True)
-        assert falling[450] == pytest.approx(5e-4)
-        assert self.RATES[-1] < 1e-8
-
-    def test_a_run_shorter_than_its_warm_up_works(self) -> None:
-        assert learning_rate(3, total=4, warmup=100, peak=1e-3) == pytest.approx(4e-5)
-
-
-class TestTexts:
-    def test_the_held_out_texts_are_the_same_with_more_texts_and_another_seed(self, tmp_path: Path) -> None:
-        few = write_reports(tmp_path / "a.jsonl", [ReportRecord(text) for text in TEXTS])
-        more = write_reports(tmp_path / "b.jsonl", [ReportRecord(f"Anderes {number}.") for number in range(100)])
-        train_part, held_out = read_texts([few], cues=0, seed=1)
-        _, later = read_texts([few, more], cues=50, seed=2)
-        assert held_out
-        assert not set(held_out) & set(train_part)
-        assert set(held_out) <= set(later)
-
-    def test_cue_sentences_join_the_training_part_only(self, tmp_path: Path) -> None:
-        file = write_reports(tmp_path / "a.jsonl", [ReportRecord(text) for text in TEXTS])
-        without, held_out = read_texts([file], cues=0, seed=1)
-        with_cues, still_held_out = read_texts([file], cues=30, seed=1)
-        assert len(with_cues) == len(without) + 30
-        assert still_held_out == held_out
-
-    def test_too_little_text_is_refused_with_a_sentence(self, tmp_path: Path) -> None:
-        file = write_reports(tmp_path / "a.jsonl", [ReportRecord("Kein Erguss.")])
-        with pytest.raises(TrainingRefused) as refusal:
-            read_texts([file], cues=100, seed=1)
-        assert refusal.value.de == (
-            "Die 1 Texte reichen nicht: Etwa jeder 50. wird zum Prüfen zurückgehalten, hier sind es 0. Bitte mehr "
-            "Texte angeben."
-        )
+def loss_of(folder: Path, texts: list[str], max_tokens: int = 64) -> float:
+    """Held-out loss of a stored model."""
+    loaded = load_checkpoint(folder)
+    windows = cut(tokenise(texts, loaded.encoder), text_encoder(loaded.tokenizer, 512), max_tokens)
+    total, chosen = held_out_sums(loaded.model, held_out_batches(windows, masking(loaded.tokenizer, 0.15)))
+    return total / chosen
 
 
 class TestRun:
     def test_it_lowers_the_loss_and_writes_a_model_that_fills_gaps(
-        self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase
+        self, config: PretrainConfig, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        _, held_out = read_texts(config.files, 0, config.seed)
-        torch.manual_seed(config.seed)
-        before = held_out_loss(build_model(config, tokenizer), token_rows(held_out, tokenizer, 256), tokenizer)
-        after = train(replace(config, epochs=6))
+        after = run(with_phase(config, epochs=8))
         loaded = load_checkpoint(config.out)
-        assert after < 0.6 * before
+        figures = [float(value) for value in re.findall(r"held-out ([\d.]+)", capsys.readouterr().out)]
+        assert after == pytest.approx(min(figures), abs=1e-3)
+        assert after < 0.6 * 4.6  # nats of a guess among 100 pieces
         assert (loaded.task, loaded.facts.name) == (Task.FILL_MASK, "mini")
         assert loaded.facts.figures["held_out_loss"] == pytest.approx(after)
+        assert loaded.facts.lineage.data_hash
         assert fill_mask(loaded, "Herz [MASK] groß.", 3)
+        assert not config.out.with_name("mini.state").exists()
 
-    def test_the_kept_weights_are_those_of_the_lowest_held_out_loss(
-        self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase
-    ) -> None:
-        lowest = train(replace(config, epochs=4, rate=5e-2))
-        _, held_out = read_texts(config.files, 0, config.seed)
-        kept = load_checkpoint(config.out).model
-        assert isinstance(kept, BertForMaskedLM)
-        assert held_out_loss(kept, token_rows(held_out, tokenizer, 256), tokenizer) == pytest.approx(lowest, abs=1e-5)
+    def test_the_kept_weights_are_those_of_the_lowest_held_out_loss(self, config: PretrainConfig) -> None:
+        lowest = run(with_phase(config, epochs=4, rate=5e-2))
+        held_out = [text for text in TEXTS if Document(text).is_held_out(50)]
+        assert loss_of(config.out, held_out) == pytest.approx(lowest, abs=1e-5)
 
     def test_the_same_seed_gives_the_same_weights(self, config: PretrainConfig, tmp_path: Path) -> None:
         hashes = []
         for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-            train(replace(config, out=tmp_path / name, epochs=1, seed=seed))
+            run(replace(with_phase(config, epochs=1), out=tmp_path / name, seed=seed))
             hashes.append(weights_hash(tmp_path / name))
         assert hashes[0] == hashes[1] != hashes[2]
 
     def test_a_run_that_diverges_is_refused_and_leaves_no_broken_model(self, config: PretrainConfig) -> None:
         with pytest.raises(TrainingRefused, match="diverged"):
-            train(replace(config, rate=1e30, warmup=0))
+            run(with_phase(config, rate=1e30, warmup=0))
         assert not config.out.exists()
 
-    def test_the_command_stores_weights_in_16_bits(
+    def test_too_little_text_is_refused_with_a_sentence_and_leaves_nothing(
+        self, config: PretrainConfig, tmp_path: Path
+    ) -> None:
+        file = write_reports(tmp_path / "a.jsonl", [ReportRecord("Kein Erguss.")])
+        with pytest.raises(TrainingRefused) as refusal:
+            run(replace(config, files=[file]))
+        assert refusal.value.de == (
+            "Die 1 Texte reichen nicht: Etwa jeder 50. wird zum Prüfen zurückgehalten, hier sind es 0. Bitte mehr "
+            "Texte angeben."
+        )
+        assert not config.out.with_name("mini.state").exists()
+
+    def test_two_phases_with_accumulation_lamb_and_bf16_work(
+        self, config: PretrainConfig, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        phases = (
+            Phase(max_tokens=16, rate=1e-2, warmup=2, steps=4, sequences=40),
+            Phase(max_tokens=64, rate=1e-2, warmup=1, steps=3, sequences=20),
+        )
+        recipe = replace(TINY, phases=phases, optimizer="lamb", precision="bf16", whole_words=True, evaluate_every=2)
+        run(replace(config, recipe=recipe, micro_tokens=128))
+        lines = re.findall(r"phase (\d)/2 step (\d+)/(\d+)", capsys.readouterr().out)
+        assert lines == [("1", "2", "4"), ("1", "4", "4"), ("2", "2", "3"), ("2", "3", "3")]
+        assert load_checkpoint(config.out).max_tokens == 64
+
+    def test_gradients_summed_over_small_parts_are_those_of_the_whole_step(
+        self, config: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found: list[dict[str, torch.Tensor]] = []
+
+        def remember(accelerator: Accelerator, model: torch.nn.Module, *_: object) -> None:
+            found.append(
+                {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+            )
+
+        monkeypatch.setattr(train.pretrain, "make_batch", every_token)
+        monkeypatch.setattr(train.pretrain, "apply_gradients", remember)
+        for name, micro in (("whole", 100_000), ("parts", 64)):
+            one = with_recipe(with_phase(config, epochs=1, batch_tokens=100_000), dropout=0.0)
+            run(replace(one, out=tmp_path / name, micro_tokens=micro))
+        whole, parts = found
+        assert all(torch.allclose(whole[name], parts[name], atol=1e-6) for name in whole)
+        assert max(float(gradient.abs().max()) for gradient in whole.values()) > 1e-3
+
+
+def every_token(windows: Windows, rows: np.ndarray, how: Masking, seed: int) -> Batch:
+    """A batch in which nothing is left to chance: all tokens are shown and all are to be named."""
+    ids = torch.from_numpy(windows.padded(rows, how.pad_id))
+    chosen = (~how.special[ids]).flatten().nonzero()[:, 0]
+    return Batch(ids, (ids != how.pad_id).long(), chosen, ids.flatten()[chosen])
+
+
+class TestCommand:
+    def test_it_stores_weights_in_16_bits(
         self, config: PretrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
+        assert config.tokenizer
         words = ["--tokenizer", config.tokenizer, "--out", str(config.out), "--name", "winzig", "--half", "--cpu"]
-        sizes = ["--layers", "1", "--hidden", "32", "--heads", "2", "--epochs", "1", "--cues", "0"]
-        monkeypatch.setattr(sys, "argv", ["train.pretrain", str(config.files[0]), *words, *sizes])
+        sizes = ["--layers", "1", "--hidden", "32", "--heads", "2", "--start", "local", "--dropout", "0.2"]
+        length = ["--epochs", "1", "--batch-tokens", "512", "--rate", "1e-3", "--cues", "10"]
+        monkeypatch.setattr(sys, "argv", ["train.pretrain", *words, *sizes, *length, str(config.files[0])])
         main()
         loaded = load_checkpoint(config.out)
         assert "lowest held-out loss" in capsys.readouterr().out
         assert loaded.version.startswith("winzig@")
+        assert loaded.max_tokens == 128
         assert (config.out / "model.safetensors").stat().st_size < 2.5 * loaded.model.num_parameters()
+
+    def test_a_refusal_is_a_sentence(self, config: PretrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "argv", ["train.pretrain", "nicht-da.jsonl", "--out", str(config.out), "--cpu"])
+        with pytest.raises(SystemExit, match="Please name a tokenizer"):
+            main()
+
+    def test_mini_is_the_default_and_values_are_for_all_phases_or_one_each(self) -> None:
+        assert parse(["a.jsonl", "--out", "m"]).recipe == MINI
+        phases = parse(["a", "--out", "m", "--preset", "medbert", "--steps", "10,20", "--rate", "1e-3"]).recipe.phases
+        assert [(phase.steps, phase.rate) for phase in phases] == [(10, 1e-3), (20, 1e-3)]
+        tokens = parse(
+            ["a", "--out", "m", "--preset", "medbert", "--epochs", "2", "--batch-tokens", "64"]
+        ).recipe.phases
+        assert [(p.steps, p.epochs, p.sequences, p.batch_tokens) for p in tokens] == [(None, 2, None, 64)] * 2
+        with pytest.raises(TrainingRefused, match="needs one value, or one for each of the 2 phases; found: 3"):
+            parse(["a", "--out", "m", "--preset", "medbert", "--steps", "1,2,3"])
+
+
+class TestRecipes:
+    def test_medbert_is_the_published_recipe(self) -> None:
+        first, second = MEDBERT.phases
+        assert (first.max_tokens, first.steps, first.rate, first.warmup, first.sequences) == (
+            128,
+            7038,
+            6e-3,
+            2000,
+            65536,
+        )
+        assert (second.max_tokens, second.steps, second.rate, second.warmup, second.sequences) == (
+            512,
+            1563,
+            4e-3,
+            200,
+            32768,
+        )
+        assert (MEDBERT.optimizer, MEDBERT.precision, MEDBERT.weight_decay, MEDBERT.share) == (
+            "lamb",
+            "bf16",
+            0.01,
+            0.15,
+        )
+
+    def test_medbert_has_the_published_size(self) -> None:
+        class Vocabulary:
+            pad_token_id = 0
+
+            def __len__(self) -> int:
+                return 30_000
+
+        with torch.device("meta"):
+            model = build_model(PretrainConfig([], Path("m"), recipe=MEDBERT), Vocabulary(), [])  # type: ignore[arg-type]
+        config = model.config
+        assert (config.num_hidden_layers, config.hidden_size, config.intermediate_size) == (12, 768, 3072)
+        assert config.num_attention_heads == 8
+        assert round(model.num_parameters() / 1e6, 1) == 109.1
+        assert positions(model) == 512
+
+    def test_mini_starts_locally_with_one_phase_of_128_tokens(self) -> None:
+        assert (MINI.layers, MINI.hidden, MINI.heads, MINI.start) == (4, 256, 4, "local")
+        assert [phase.max_tokens for phase in MINI.phases] == [128]
+
+    def test_heads_that_do_not_fit_are_refused(
+        self, config: PretrainConfig, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        with pytest.raises(TrainingRefused, match="3 heads do not fit the hidden size 32"):
+            build_model(with_recipe(config, heads=3), tokenizer, [])
+
+
+class Killed(Exception):
+    """Stands for SIGKILL: nothing of the run's own code catches it."""
+
+
+class TestResume:
+    @pytest.fixture
+    def two_phases(self, config: PretrainConfig) -> PretrainConfig:
+        phases = (
+            Phase(max_tokens=16, rate=5e-3, warmup=2, steps=6, sequences=30),
+            Phase(max_tokens=64, rate=5e-3, warmup=1, epochs=2, batch_tokens=1024),
+        )
+        recipe = replace(TINY, phases=phases, evaluate_every=3, dropout=0.1)
+        return replace(config, recipe=recipe, micro_tokens=256)
+
+    @pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
+    @pytest.mark.parametrize("steps", [4, 6, 8])
+    def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
+        self,
+        two_phases: PretrainConfig,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        steps: int,
+        optimizer: str,
+    ) -> None:
+        whole = replace(with_recipe(two_phases, optimizer=optimizer), out=tmp_path / "whole")
+        loss = run(whole)
+        killed = replace(whole, out=tmp_path / "killed", resume=True)
+        with monkeypatch.context() as patch:
+            kill_after(patch, steps)
+            with pytest.raises(Killed):
+                run(killed)
+        assert run(killed) == loss
+        assert weights_hash(killed.out) == weights_hash(whole.out)
+
+    def test_it_goes_on_and_does_not_start_anew(
+        self, two_phases: PretrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with monkeypatch.context() as patch:
+            kill_after(patch, 5)
+            with pytest.raises(Killed):
+                run(two_phases)
+        capsys.readouterr()
+        run(replace(two_phases, resume=True))
+        assert capsys.readouterr().out.startswith("phase 1/2 step 6/6")
+
+    def test_without_resume_it_starts_anew(
+        self, two_phases: PretrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with monkeypatch.context() as patch:
+            kill_after(patch, 5)
+            with pytest.raises(Killed):
+                run(two_phases)
+        capsys.readouterr()
+        run(two_phases)
+        assert capsys.readouterr().out.startswith("phase 1/2 step 3/6")
+
+    def test_a_state_of_another_run_is_refused(
+        self, two_phases: PretrainConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            kill_after(patch, 5)
+            with pytest.raises(Killed):
+                run(two_phases)
+        with pytest.raises(TrainingRefused) as refusal:
+            run(replace(two_phases, resume=True, seed=1))
+        assert refusal.value.de.startswith("Der angefangene Lauf in mini.state gehört zu anderen Texten")
+
+
+def kill_after(patch: pytest.MonkeyPatch, steps: int) -> None:
+    """End a run in the middle of the step after `steps` of its steps."""
+    take, done = train.pretrain.take_batches, iter(range(steps))
+
+    def step(*args: Any) -> float:
+        if next(done, None) is None:
+            raise Killed
+        return take(*args)
+
+    patch.setattr(train.pretrain, "take_batches", step)
+
+
+class TestGoingOn:
+    @pytest.fixture
+    def onward(self, config: PretrainConfig, tmp_path: Path) -> PretrainConfig:
+        """From a base on its own kind of text, so that every piece is in its vocabulary."""
+        texts = [
+            f"{SENTENCES[n % 4]} {SENTENCES[n % 3][:20]} {'Herz ' * (n % 7)}{'Erguss ' * (n % 11)}" for n in range(300)
+        ]
+        file = write_reports(tmp_path / "texte.jsonl", [ReportRecord(text) for text in dict.fromkeys(texts)])
+        return replace(with_recipe(config, held_out_of=8), files=[file], tokenizer=None)
+
+    @pytest.mark.parametrize("family", ["bert", "roberta"])
+    def test_a_base_of_either_family_learns_with_its_own_mask_and_control_tokens(
+        self, onward: PretrainConfig, tmp_path: Path, family: Any, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        base = mlm_folder(tmp_path / "base", family=family)
+        run(with_phase(replace(onward, base=str(base)), rate=3e-3))
+        losses = [float(value) for value in re.findall(r"held-out ([\d.]+)", capsys.readouterr().out)]
+        assert losses[-1] < losses[0] - 0.5
+        loaded = load_checkpoint(onward.out)
+        assert type(loaded.model).__name__ == {"bert": "BertForMaskedLM", "roberta": "RobertaForMaskedLM"}[family]
+        assert loaded.tokenizer.get_vocab() == load_checkpoint(base).tokenizer.get_vocab()
+        assert loaded.facts.lineage.base_model == str(base)
+        assert fill_mask(loaded, "Kein [MASK] links.", 3)
+
+    def test_a_tokenizer_of_another_model_is_refused(self, config: PretrainConfig, tmp_path: Path) -> None:
+        base = mlm_folder(tmp_path / "base")
+        with pytest.raises(TrainingRefused, match="Please leave out --tokenizer"):
+            run(replace(config, base=str(base)))
+
+    def test_windows_longer_than_the_base_reads_are_refused(self, onward: PretrainConfig, tmp_path: Path) -> None:
+        for family in ("bert", "roberta"):
+            base = mlm_folder(tmp_path / family, family=family, max_tokens=32)  # type: ignore[arg-type]
+            assert positions(AutoModelForMaskedLM.from_pretrained(base)) == 32
+            with pytest.raises(TrainingRefused, match="reads at most 32 tokens at once, 64 are asked for"):
+                run(replace(onward, base=str(base)))
+
+    def test_a_base_that_is_not_there_is_refused(self, onward: PretrainConfig, tmp_path: Path) -> None:
+        with pytest.raises(TrainingRefused, match="cannot be loaded"):
+            run(replace(onward, base=str(tmp_path / "keines")))
+
+
+def test_every_job_can_be_imported_and_asked_for_help_and_holds_no_secret() -> None:
+    """Fault 8 of the published scripts: names that are imported nowhere, secrets in the source."""
+    assert callable(run_phase)
+    assert issubclass(TrainingRefused, UserError)
+    with pytest.raises(SystemExit) as end:
+        parse(["--help"])
+    assert end.value.code == 0
+    secret = re.compile(r"hf_[A-Za-z0-9]{20,}|(?:password|api_key|token)\s*=\s*[\"'][^\"']{8,}", re.IGNORECASE)
+    for source in (ROOT / "train").glob("*.py"):
+        assert not secret.search(source.read_text(encoding="utf-8")), source
+
+
+def test_the_forward_pass_is_the_loss(config: PretrainConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    model = build_model(config, tokenizer, []).eval()
+    how = masking(tokenizer, 0.3)
+    windows = cut(tokenise(TEXTS[:9], text_encoder(tokenizer, 512)), text_encoder(tokenizer, 512), 64)
+    batch = next(held_out_batches(windows, how))
+    labels = torch.full_like(batch.ids, -100).flatten().index_put((batch.chosen,), batch.targets).view_as(batch.ids)
+    expected = model(input_ids=batch.ids, attention_mask=batch.attention, labels=labels).loss
+    assert MaskedModel(model)(batch).item() / len(batch.targets) == pytest.approx(expected.item(), abs=1e-5)

@@ -1,0 +1,116 @@
+"""A text with gaps as model input: the pieces between the gaps, and what stands in them.
+
+Owns the way from `[MASK]` in the page's text to the model's own mask token, the part of a long text that is read, and
+the way back from words to a text with the right spacing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from medbertde.inference.checkpoint import LoadedModel
+from medbertde.inference.fill_mask_vocabulary import CLOSING
+from medbertde.text import MASK, MAX_CHARS, clean
+from medbertde.types import InvalidText, ModelUnavailable
+
+MAX_MASKS = 8
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """A text with `count` gaps: `segments` are the texts between them, `parts` the pieces of these that are read."""
+
+    segments: tuple[str, ...]
+    parts: tuple[tuple[int, ...], ...]
+    mask_id: int
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of gaps."""
+        return len(self.segments) - 1
+
+    def row(self, filled: Sequence[Sequence[int]], now: Sequence[int], masks: int) -> tuple[list[int], int]:
+        """Model input and the position of the first of `masks` mask tokens in the gap after the `filled` ones.
+
+        `now` are the pieces that stand in that gap already; every later gap is one mask token.
+        """
+        ids = [*self.prefix, *self.parts[0]]
+        for pieces, part in zip(filled, self.parts[1:], strict=False):
+            ids += [*pieces, *part]
+        position = len(ids) + len(now)
+        ids += [*now, *[self.mask_id] * masks, *self.parts[len(filled) + 1]]
+        for part in self.parts[len(filled) + 2 :]:
+            ids += [self.mask_id, *part]
+        return [*ids, *self.suffix], position
+
+    def after_space(self, step: int) -> bool | None:
+        """Whether a gap stands after a space (True), after a character (False) or at the start of the text (None)."""
+        before = self.segments[step]
+        if not before:
+            return None if step == 0 else False
+        return before[-1].isspace()
+
+    def join(self, words: Sequence[str], glued: Sequence[bool] = ()) -> str:
+        """The text with the words in place; what is `glued` is written right behind what stands before.
+
+        >>> Gaps(("Kein Erguss ", " Kein ", ""), (), 0, (), ()).join([".", "Pneu"])
+        'Kein Erguss. Kein Pneu'
+        """
+        text = self.segments[0]
+        for word, close, segment in zip_longest(words, glued, self.segments[1:]):
+            text = (text.rstrip() if close or word in CLOSING else text) + word + segment
+        return text
+
+
+def read_gaps(model: LoadedModel, text: str, pieces_per_gap: int, max_chars: int = MAX_CHARS) -> Gaps:
+    """The gaps of a text, with room for `pieces_per_gap` pieces in each.
+
+    Of a text longer than the model's input the part around the gaps is read; `InvalidText` where there is no gap, where
+    there are too many, or where they lie too far apart to be read at once.
+    """
+    encoder = model.encoder
+    if encoder.mask_id is None:
+        raise ModelUnavailable(
+            f"Der Tokenizer des Modells {model.version} hat kein Maskenzeichen. Bitte ein anderes Modell wählen.",
+            f"The tokenizer of the model {model.version} has no mask token. Please choose another model.",
+        )
+    segments = _segments(clean(text, max_chars))
+    # A byte-level mask stands for the word and the space before it, so no space may be left over in front.
+    pieces = encoder.pieces([*(segment.rstrip() for segment in segments[:-1]), segments[-1]])
+    parts = _around([part.ids for part in pieces], encoder.room - pieces_per_gap * (len(segments) - 1))
+    return Gaps(segments, parts, encoder.mask_id, encoder.prefix, encoder.suffix)
+
+
+def _segments(text: str) -> tuple[str, ...]:
+    """The text between the gaps."""
+    segments = tuple(text.split(MASK))
+    if not 2 <= len(segments) <= MAX_MASKS + 1:
+        raise InvalidText(
+            f"Der Text enthält {len(segments) - 1} Lücken, erwartet werden 1 bis {MAX_MASKS}. Bitte {MASK} an die "
+            "Stelle schreiben, an der ein Wort eingesetzt werden soll.",
+            f"The text contains {len(segments) - 1} gaps, expected are 1 to {MAX_MASKS}. Please write {MASK} where a "
+            "word should be filled in.",
+        )
+    return segments
+
+
+def _around(parts: Sequence[tuple[int, ...]], room: int) -> tuple[tuple[int, ...], ...]:
+    """The parts cut to `room` pieces: those between the gaps whole, the outer ones as far as they fit.
+
+    >>> _around([(1, 2, 3), (4,), (5, 6, 7)], 4)
+    ((2, 3), (4,), (5,))
+    """
+    left = room - sum(len(part) for part in parts[1:-1])
+    if left < 0:
+        raise InvalidText(
+            "Die Lücken liegen weiter auseinander, als das Modell auf einmal lesen kann. Bitte den Text kürzen.",
+            "The gaps are further apart than the model can read at once. Please shorten the text.",
+        )
+    before, after = parts[0], parts[-1]
+    kept_after = min(len(after), max(left // 2, left - len(before)))
+    kept_before = min(len(before), left - kept_after)
+    return (before[len(before) - kept_before :], *parts[1:-1], after[:kept_after])

@@ -1,0 +1,179 @@
+"""The search for the likeliest fillings: over the pieces of a word, over word lengths, over several gaps.
+
+A gap of unknown length is tried with 1 to `MAX_PIECES` mask tokens. A word's score is the product of the probabilities
+of its pieces from left to right, the rest of the word still masked: the corrected pseudo-log-likelihood of Kauf and
+Ivanova (ACL 2023, "within_word_l2r"). It is a probability among all that could fill as many mask tokens, other words
+included, so a length that fits no single word is punished by itself. The mean per piece is not used here: the pieces
+behind the first are nearly certain (`Pneu|##moth|##orax`), so a mean lifts long words above every short one. And the
+product only falls with each piece, so a beginning that is worse than the last candidate is given up without loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import log
+
+import torch
+from torch import Tensor
+
+from medbertde.inference.checkpoint import LoadedModel
+from medbertde.inference.fill_mask_endings import beginning_odds, log_probabilities
+from medbertde.inference.fill_mask_gaps import Gaps
+from medbertde.inference.fill_mask_vocabulary import Vocabulary, vocabulary
+
+MAX_PIECES = 4
+LONG_BEAMS = 3  # fillings of earlier gaps that are also continued with words of several pieces
+UNFINISHED_WORDS = 16  # beginnings of words that are followed at once
+BRANCHES = 3  # continuations of one beginning
+UNLIKELY = 1e-3  # up to this probability a candidate that rather begins a word is dropped, see `_is_whole`
+EXPECTED = 0.25  # least probability of all continuations together: below it a word has ended, `cava|ica` is none
+MIN_BEAM = 10
+
+
+@dataclass(frozen=True)
+class Filling:
+    """The pieces of the words in the first gaps, the logarithm of their joint probability and of the last one's."""
+
+    log_probability: float
+    words: tuple[tuple[int, ...], ...]
+    last: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """The first pieces of a word of `length` pieces in the gap after `words`."""
+
+    log_probability: float
+    words: tuple[tuple[int, ...], ...]
+    pieces: tuple[int, ...]
+    length: int
+    before: float  # the logarithm of the joint probability of `words`
+
+    @property
+    def missing(self) -> int:
+        """How many pieces are still masked."""
+        return self.length - len(self.pieces)
+
+    def followed_by(self, piece: int, log_probability: float) -> _Begun:
+        """One piece more."""
+        return replace(self, log_probability=log_probability, pieces=(*self.pieces, piece))
+
+
+def best_fillings(model: LoadedModel, gaps: Gaps, count: int, *, whole: bool) -> list[Filling]:
+    """The `count` likeliest fillings of all gaps, best first: whole words, or single pieces of any kind.
+
+    Gaps are filled from left to right with a beam; a later gap is one mask token until its turn.
+    """
+    width = count if gaps.count == 1 else max(count, MIN_BEAM)
+    beams = [Filling(0.0, ())]
+    for step in range(gaps.count):
+        if not whole:
+            beams = _fill_with_pieces(model, gaps, beams, width)
+            continue
+        found = _fill_with_words(model, gaps, beams, gaps.after_space(step), width)
+        beams = _only_whole(model, found, width)
+    return beams
+
+
+def _fill_with_pieces(model: LoadedModel, gaps: Gaps, beams: Sequence[Filling], width: int) -> list[Filling]:
+    """The best continuations of the beams by one piece."""
+    begun = [_begin(beam, 1) for beam in beams]
+    allowed = vocabulary(model).written.expand(len(begun), -1)
+    done = [extended for row in _extend(model, gaps, begun, allowed, width) for extended in row]
+    return _sorted(done)[:width]
+
+
+def _fill_with_words(
+    model: LoadedModel, gaps: Gaps, beams: Sequence[Filling], after_space: bool | None, width: int
+) -> list[Filling]:
+    """More than `width` continuations of the beams by one word of up to `MAX_PIECES` pieces, best first."""
+    known = vocabulary(model)
+    begun = [_begin(beam, 1) for beam in beams]
+    begun += [_begin(beam, length) for beam in beams[:LONG_BEAMS] for length in range(2, MAX_PIECES + 1)]
+    depth = 2 * width + 20  # some are dropped: fragments, and words that exist with and without a space
+    done: list[_Begun] = []
+    while begun:
+        allowed = torch.stack([_allowed(known, each, after_space) for each in begun])  # [begun, vocabulary]
+        longer: list[_Begun] = []
+        for before, after in zip(begun, _extend(model, gaps, begun, allowed, depth), strict=True):
+            branches = UNFINISHED_WORDS if not before.pieces else BRANCHES
+            if before.missing == 1:
+                done += after if before.length == 1 else after[:branches]
+            else:
+                longer += after[:branches]
+        ranked = sorted((each.log_probability for each in done), reverse=True)
+        bound = ranked[width - 1] if len(ranked) >= width else float("-inf")
+        longer = [each for each in longer if each.log_probability > bound]
+        begun = sorted(longer, key=lambda each: -each.log_probability)[:UNFINISHED_WORDS]
+    return _sorted(done)
+
+
+def _begin(beam: Filling, length: int) -> _Begun:
+    return _Begun(beam.log_probability, beam.words, (), length, beam.log_probability)
+
+
+def _allowed(known: Vocabulary, begun: _Begun, after_space: bool | None) -> Tensor:
+    """The ids that may come next: a word, the beginning of one, or a continuation."""
+    if begun.pieces:
+        return known.continues
+    begins = known.begins(after_space)
+    return begins if begun.length == 1 else begins & known.letters
+
+
+def _extend(model: LoadedModel, gaps: Gaps, begun: Sequence[_Begun], allowed: Tensor, depth: int) -> list[list[_Begun]]:
+    """For each beginning the `depth` best by one allowed piece more, best first; none where the word has ended."""
+    rows, positions = zip(*(gaps.row(each.words, each.pieces, each.missing) for each in begun), strict=True)
+    scores = log_probabilities(model, rows, positions)  # [begun, vocabulary]
+    goes_on = scores[:, vocabulary(model).continues].exp().sum(dim=-1) >= EXPECTED  # [begun]
+    goes_on |= torch.tensor([not each.pieces for each in begun])
+    scores = scores + torch.tensor([[each.log_probability] for each in begun])
+    scores = scores.masked_fill(~(allowed & goes_on[:, None]), float("-inf"))
+    best = scores.topk(min(depth, scores.shape[1]))
+    return [
+        [each.followed_by(piece, value) for value, piece in zip(values, pieces, strict=True) if value > float("-inf")]
+        for each, values, pieces in zip(begun, best.values.tolist(), best.indices.tolist(), strict=True)
+    ]
+
+
+def _sorted(done: Iterable[_Begun]) -> list[Filling]:
+    found = [
+        Filling(each.log_probability, (*each.words, each.pieces), each.log_probability - each.before) for each in done
+    ]
+    return sorted(found, key=lambda filling: -filling.log_probability)
+
+
+def _only_whole(model: LoadedModel, found: Sequence[Filling], width: int) -> list[Filling]:
+    """The first `width` whose last word is whole and different; the model is asked about few at a time."""
+    known, kept, seen = vocabulary(model), [], set()
+    for start in range(0, len(found), width + 5):
+        part = [filling for filling in found[start : start + width + 5] if _as_the_tokenizer_cuts(model, filling)]
+        odds = beginning_odds(model, [filling.words[-1] for filling in part])
+        for filling, beginning in zip(part, odds, strict=True):
+            written = tuple(known.word(word) for word in filling.words)
+            if (
+                _is_whole(filling, beginning) and written not in seen
+            ):  # "Kein" exists with and without a space before it
+                seen.add(written)
+                kept.append(filling)
+        if len(kept) >= width:
+            break
+    return kept[:width]
+
+
+def _is_whole(filling: Filling, beginning: float) -> bool:
+    """Whether the last word counts as whole.
+
+    ``Wand`` is mostly a beginning, and still the right word where a gap asks for it: the gap ends with its word, so the
+    likelier a candidate is there, the more must speak against it (1 for each factor of 10 above `UNLIKELY`).
+    """
+    return beginning <= max(0.0, (filling.last - log(UNLIKELY)) / log(10))
+
+
+def _as_the_tokenizer_cuts(model: LoadedModel, filling: Filling) -> bool:
+    """Whether a word of several pieces is what the tokenizer makes of it; other cuts were never seen in training."""
+    pieces = filling.words[-1]
+    if len(pieces) == 1:
+        return True
+    word = vocabulary(model).word(pieces)
+    return any(cut.ids == pieces for cut in model.encoder.pieces([f" {word}", word]))

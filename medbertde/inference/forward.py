@@ -1,0 +1,157 @@
+"""How a classifier computes: along which way and in which precision, chosen once per loaded model, never silently.
+
+Owns that choice and its record. On the CPU, BERT and RoBERTa classifiers run over packed rows (`packed`); all other
+models, and every model on a GPU, run their own `forward` over padded rows, there under autocast. Half precision is only
+used where the hardware has it and, checked on probe sentences when the model is loaded, no probability moves by more
+than `TOLERANCE`; docs/runtime.md has the measurements behind the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from medbertde.inference.checkpoint import LoadedModel
+from medbertde.inference.packed import PackedClassifier, has_bf16, supports
+from medbertde.inference.tokens import pad
+from medbertde.types import CheckpointRefused
+
+TOLERANCE = 0.02  # largest difference of a probability to float32 with which half precision is used
+CPU_TOKENS, GPU_TOKENS = 2048, 32_768  # of a batch: what stays in the caches of two cores; what fills a GPU
+_PROBES = (
+    "Kein Nachweis eines Pneumothorax. Keine pneumonischen Infiltrate, kein Erguss.",
+    "V. a. Infiltrat rechts basal, DD Dystelektase.",
+    "Kleiner Pleuraerguss links, nach dorsal auslaufend. Z. n. ZVK-Anlage rechts, Spitze in der V. cava superior.",
+    "Herz links betont verbreitert, zentrale Gefäße unscharf, vereinbar mit beginnender Stauung.",
+    "Lungenembolie in den Segmentarterien des rechten Unterlappens; kein Hinweis auf Rechtsherzbelastung.",
+    "Bekannter Rundherd im linken Oberlappen, 8 mm, größenkonstant.",
+    "Regelrechter knöcherner Thorax, keine frische Fraktur.",
+    "Unauffällig.",
+)
+
+
+class Precision(StrEnum):
+    """In what the matrix products are computed."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format."""
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.value]
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """A way to compute: `logits` of rows of token ids ``[rows, outputs]`` in float32 on the CPU.
+
+    `padded`: whether a batch costs its longest row times its rows; `tokens`: how many make a good batch; `difference`:
+    the largest one of a probability to float32 on the probe sentences (0 for float32 itself).
+    """
+
+    logits: Callable[[Sequence[Sequence[int]]], Tensor]
+    precision: Precision
+    padded: bool
+    tokens: int
+    difference: float = 0.0
+
+
+_CHOSEN: WeakKeyDictionary[LoadedModel, Forward] = WeakKeyDictionary()
+
+
+def forward_of(model: LoadedModel) -> Forward:
+    """How `model` computes; the first call for a model that nobody prepared chooses as for ``auto``."""
+    return _CHOSEN.get(model) or prepare(model)
+
+
+def prepare(model: LoadedModel, wanted: str = "auto") -> Forward:
+    """Choose and keep how `model` computes from now on. `wanted` is auto, fp32 or bf16.
+
+    ``auto`` takes half precision where it is faster and within the tolerance; ``bf16`` is refused with
+    `CheckpointRefused` where it is not available or not within the tolerance.
+    """
+    exact = _forward(model, Precision.FP32)
+    chosen = exact
+    precision = _half(model.model) if wanted == "auto" else Precision(wanted)
+    if wanted == "bf16" and not _offers_bf16(model.model):
+        raise _no_bf16(model)
+    if precision is not None and precision is not Precision.FP32:
+        half = _forward(model, precision)
+        difference = _difference(model, half, exact)
+        if difference <= TOLERANCE:
+            chosen = Forward(half.logits, half.precision, half.padded, half.tokens, difference)
+        elif wanted == "bf16":
+            raise _too_coarse(model, difference)
+    _CHOSEN[model] = chosen
+    return chosen
+
+
+def _forward(model: LoadedModel, precision: Precision) -> Forward:
+    if supports(model.model):
+        return Forward(PackedClassifier(model.model, precision.dtype), precision, padded=False, tokens=CPU_TOKENS)
+    tokens = CPU_TOKENS if model.device.type == "cpu" else GPU_TOKENS
+    return Forward(_padded(model.model, model.encoder.pad_id, precision), precision, padded=True, tokens=tokens)
+
+
+def _half(model: PreTrainedModel) -> Precision | None:
+    """The half precision that is faster for `model` on its device, None where there is none."""
+    if model.device.type == "cuda":
+        return Precision.BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else Precision.FP16
+    return Precision.BF16 if model.device.type == "cpu" and supports(model) and has_bf16() else None
+
+
+def _offers_bf16(model: PreTrainedModel) -> bool:
+    if model.device.type == "cpu":
+        return supports(model) and has_bf16()
+    return model.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def _padded(model: PreTrainedModel, pad_id: int, precision: Precision) -> Callable[[Sequence[Sequence[int]]], Tensor]:
+    def context() -> AbstractContextManager[object]:
+        half = precision is not Precision.FP32
+        return torch.autocast(model.device.type, dtype=precision.dtype) if half else nullcontext()
+
+    @torch.inference_mode()
+    def logits(rows: Sequence[Sequence[int]]) -> Tensor:
+        ids, mask = pad(rows, pad_id, model.device)  # [rows, longest]
+        with context():
+            return model(input_ids=ids, attention_mask=mask).logits.float().cpu()  # [rows, outputs]
+
+    return logits
+
+
+def _difference(model: LoadedModel, half: Forward, exact: Forward) -> float:
+    """The largest difference of a probability on the probe sentences."""
+    pieces = model.encoder.pieces(_PROBES)
+    rows = sorted((model.encoder.model_ids(piece.ids[: model.encoder.room]) for piece in pieces), key=len)
+    temperatures = torch.tensor(model.temperatures)
+    one, other = (torch.sigmoid(way.logits(rows) / temperatures) for way in (half, exact))
+    return float((one - other).abs().max())
+
+
+def _no_bf16(model: LoadedModel) -> CheckpointRefused:
+    return CheckpointRefused(
+        f"Das Modell {model.version} kann auf diesem Rechner nicht in bf16 rechnen. Bitte MEDBERTDE_PRECISION auf auto "
+        "oder fp32 setzen.",
+        f"The model {model.version} cannot compute in bf16 on this machine. Please set MEDBERTDE_PRECISION to auto or "
+        "fp32.",
+    )
+
+
+def _too_coarse(model: LoadedModel, difference: float) -> CheckpointRefused:
+    found = f"{difference:.3f}"
+    return CheckpointRefused(
+        f"In bf16 weichen die Wahrscheinlichkeiten des Modells {model.version} um bis zu {found.replace('.', ',')} ab, "
+        f"erlaubt sind {str(TOLERANCE).replace('.', ',')}. Bitte MEDBERTDE_PRECISION auf auto oder fp32 setzen.",
+        f"In bf16 the probabilities of the model {model.version} differ by up to {found}, {TOLERANCE} is allowed. "
+        "Please set MEDBERTDE_PRECISION to auto or fp32.",
+    )

@@ -1,0 +1,115 @@
+"""Names that only their place gives away: under a greeting, above a role, at the end, in the column of a table."""
+
+from __future__ import annotations
+
+import re
+
+from medbertde.privacy.kinds import Kind
+from medbertde.privacy.name_reading import ROLE, Sheet, past_titles, read_name
+from medbertde.privacy.reading import Page
+from medbertde.privacy.words import is_eponym, is_surname
+
+_GREETING = re.compile(
+    r"^[ \t]*(?:mit (?:freundlich|kollegial|best|herzlich|viel|lieb|dank)\w*|mfg\b|hochachtungsvoll|"
+    r"freundliche gr|beste gr|viele gr|herzliche gr|herzlich|danke und|liebe gr|"
+    r"(?:mit )?kollegiale gr|vg\b|lg\b)",
+    re.IGNORECASE,
+)
+
+
+def by_signature(sheet: Sheet, page: Page) -> None:
+    """Names that stand alone under a greeting, above a role, or at the end."""
+    lines = page.text.split("\n")
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    under, last = 0, set(filled[-3:])
+    for order, number in enumerate(filled):
+        if order % 500 == 0:
+            page.budget.check()
+        greets = bool(_GREETING.match(lines[number][:60]))
+        following = filled[order + 1] if order + 1 < len(filled) else -1
+        above_role = following >= 0 and _begins_with_role(sheet, following)
+        if under or above_role or number in last or greets:
+            _segments(sheet, number, sure=bool(under or above_role), greets=greets)
+        under = 7 if greets else max(0, under - 1)
+
+
+def _begins_with_role(sheet: Sheet, line: int) -> bool:
+    first = sheet.line_starts[line]
+    if first >= len(sheet.tokens) or sheet.tokens[first].line != line:
+        return False
+    key, follows = sheet.key(first), sheet.text(first + 1)
+    return (
+        bool(ROLE.fullmatch(key) or key in ("leitender", "leitende", "ltd"))
+        and follows != ":"
+        and sheet.text(first)[0].isupper()
+    )
+
+
+def _segments(sheet: Sheet, line: int, *, sure: bool, greets: bool) -> None:
+    """The names of a line that holds nothing else between its gaps, commas and slashes."""
+    place = sheet.line_starts[line]
+    if place >= len(sheet.tokens) or sheet.tokens[place].line != line:
+        return
+    begin = place
+    for step in range(place, min(place + 60, len(sheet.tokens) + 1)):
+        inside = step < len(sheet.tokens) and sheet.tokens[step].line == line
+        if inside and not (sheet.tokens[step].wide and step > begin) and sheet.text(step) not in ",/|&()":
+            continue
+        if begin < step:
+            _segment(sheet, begin, step, sure=sure)
+        if not inside:
+            return
+        begin = step + (sheet.text(step) in ",/|&()")
+
+
+def _segment(sheet: Sheet, begin: int, end: int, *, sure: bool) -> None:
+    start, titled = past_titles(sheet, begin)
+    run = read_name(sheet, start) if start < end else None
+    if not run or run.last + 1 < end - (sheet.text(end - 1) == "." and end - 1 > run.last) or not run.words:
+        return
+    words = [sheet.text(word) for word in run.words]
+    known = any(is_surname(word) and not is_eponym(word) for word in words) or titled or run.first < run.words[0]
+    if (sure or known) and not (len(words) == 1 and is_eponym(words[0]) and not titled and not sure):
+        sheet.add(run, Kind.DOCTOR, begin if titled else None)
+
+
+_COLUMNS = {
+    "name": Kind.PATIENT,
+    "vorname": Kind.PATIENT,
+    "nachname": Kind.PATIENT,
+    "patient": Kind.PATIENT,
+    "patientin": Kind.PATIENT,
+    "arzt": Kind.DOCTOR,
+    "ärztin": Kind.DOCTOR,
+    "operateur": Kind.DOCTOR,
+}
+
+
+def by_table(sheet: Sheet) -> None:
+    """Names in the columns of a table whose cells are parted by „|“."""
+    columns: list[Kind | None] = []
+    bar_lines = sorted({token.line for token in sheet.tokens if token.text == "|"})
+    before = -2
+    for line in bar_lines:
+        cells = _cells(sheet, line)
+        heads = [_COLUMNS.get(sheet.key(first)) if first == last else None for first, last in cells]
+        if any(heads):
+            columns = heads
+        elif line == before + 1 and len(cells) == len(columns):
+            for (first, last), kind in zip(cells, columns, strict=True):
+                run = read_name(sheet, first, sure=True, comma=True) if kind and first <= last else None
+                if run and run.last <= last:
+                    sheet.add(run, kind)
+        before = line
+
+
+def _cells(sheet: Sheet, line: int) -> list[tuple[int, int]]:
+    """First and last token of each cell of a line; an empty cell has its last before its first."""
+    cells: list[tuple[int, int]] = []
+    begin = place = sheet.line_starts[line]
+    while place < len(sheet.tokens) and sheet.tokens[place].line == line and len(cells) < 30:
+        if sheet.text(place) == "|":
+            cells.append((begin, place - 1))
+            begin = place + 1
+        place += 1
+    return [*cells, (begin, place - 1)]
