@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tokenizers import pre_tokenizers
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.fill_mask import fill_mask
+from medbertde.settings import ROOT
 from medbertde.types import InvalidText, ModelUnavailable, UserError
 from tests import tiny
 
@@ -99,12 +101,14 @@ def test_words_of_several_pieces_are_offered_when_the_model_knows_them(taught: T
     assert 0 < found[taught.word].probability <= 1
 
 
-def test_the_beginning_of_a_word_is_offered_as_a_piece_only(taught: Taught) -> None:
-    words = [item.word for item in fill_mask(taught.model, TEXT, top_k=10)]
-    pieces = [item.word for item in fill_mask(taught.model, TEXT, top_k=10, whole=False)]
-    assert taught.beginning in pieces
-    assert taught.beginning not in words
-    assert "Erguss" in words
+@pytest.mark.parametrize("text", ["Kein [MASK] eines Pneumothorax.", "Im rechten [MASK] ein Infiltrat."])
+def test_the_shipped_model_offers_words_that_reports_contain_not_beginnings(text: str) -> None:
+    reports = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "data" / "reports").glob("*.jsonl"))
+    known = set(re.findall(r"\w+", reports))
+    model = load_checkpoint(ROOT / "data" / "models" / "medbertde-mini")
+    words = [item.word for item in fill_mask(model, text, top_k=10)]
+    assert len(words) == 10
+    assert set(words) <= known
 
 
 def test_a_piece_that_continues_a_word_is_written_right_behind_it(model: LoadedModel) -> None:
