@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import psutil
 import torch
 import transformers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
@@ -29,10 +28,13 @@ import medbertde
 from medbertde.inference.checkpoint import CheckpointFacts, LoadedModel, load_checkpoint, output_names, save_checkpoint
 from medbertde.inference.classify import classify
 from medbertde.inference.forward import prepare
+from medbertde.inference.joined import Joiner
 from medbertde.inference.packed import has_bf16
+from medbertde.inference.rows import never
 from medbertde.report_file import read_records
 from medbertde.schema import load_schema
 from medbertde.settings import ROOT
+from medbertde.text import MAX_CHARS
 from medbertde.types import Prediction, Task
 
 REPORTS = ROOT / "data" / "reports"
@@ -47,17 +49,22 @@ def texts_of(schema_id: str, count: int) -> list[str]:
     return found[:: max(1, len(found) // count)][:count]
 
 
+def clock() -> float:
+    """Seconds, or on a busy machine (`--one-core`) those of the processor that this process had."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
 def seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = clock()
     action()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def timed(model: LoadedModel, texts: Sequence[str]) -> tuple[float, torch.Tensor]:
     """Seconds, and all probabilities."""
-    start = time.perf_counter()
+    start = clock()
     found = classify(model, texts)
-    return time.perf_counter() - start, values(found)
+    return clock() - start, values(found)
 
 
 def values(predictions: Sequence[Prediction]) -> torch.Tensor:
@@ -110,11 +117,11 @@ def states_changed(model: LoadedModel, found: torch.Tensor, exact: torch.Tensor)
 
 
 def callers(name: str) -> None:
-    """Eight callers at once with one report each: as they come, one after the other, and joined for 2 ms."""
+    """Eight callers at once with one report each: as they come, one after the other, and as the runtime joins them."""
     model = medbertde.load(name).loaded
     assert model.schema
     texts = texts_of(model.schema.id, 240)
-    lock, joined = threading.Lock(), Joined(model)
+    lock, joiner = threading.Lock(), Joiner()
 
     def locked(text: str) -> object:
         with lock:
@@ -123,13 +130,12 @@ def callers(name: str) -> None:
     ways: dict[str, Callable[[str], object]] = {
         "as they come": lambda text: classify(model, [text]),
         "one after the other": locked,
-        "joined for 2 ms": joined.classify,
+        "joined": lambda text: joiner.classify(model, [text], max_chars=MAX_CHARS, stop=never),
     }
     rates: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(5):
         for way, ask in ways.items():
             rates[way].append(len(texts) / seconds(lambda ask=ask: _at_once(ask, texts)))
-    joined.close()
     row(f"{CALLERS} callers of {model.version}", "reports/s (median of 5)", "ratio to “as they come”, median of rounds")
     row(*["---"] * 3)
     for way, found in rates.items():
@@ -147,48 +153,6 @@ def _at_once(ask: Callable[[str], object], texts: Sequence[str]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-class Joined:
-    """Micro-batching as it could be: a thread that waits 2 ms for more texts and classifies them together."""
-
-    def __init__(self, model: LoadedModel) -> None:
-        self._model = model
-        self._waiting: list[tuple[str, threading.Event, list[object]]] = []
-        self._there = threading.Condition()
-        self._open = True
-        self._thread = threading.Thread(target=self._work)
-        self._thread.start()
-
-    def classify(self, text: str) -> object:
-        answer: list[object] = []
-        done = threading.Event()
-        with self._there:
-            self._waiting.append((text, done, answer))
-            self._there.notify()
-        done.wait()
-        return answer[0]
-
-    def close(self) -> None:
-        with self._there:
-            self._open = False
-            self._there.notify()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while True:
-            with self._there:
-                self._there.wait_for(lambda: self._waiting or not self._open)
-                if not self._waiting:
-                    return
-            time.sleep(0.002)
-            with self._there:
-                taken, self._waiting = self._waiting, []
-            for (_, done, answer), found in zip(
-                taken, classify(self._model, [text for text, _, _ in taken]), strict=True
-            ):
-                answer.append(found)
-                done.set()
 
 
 # ------------------------------------------------------------------------------------------------ base size
@@ -274,14 +238,8 @@ def memory_of(folder: Path, way: str) -> None:
         peer(folder)(texts, int(way.rsplit(" ", 1)[1]))
     else:
         ours(folder, way.rsplit(" ", 1)[1])(texts)
-    info = psutil.Process().memory_info()
-    print(int(getattr(info, "peak_wset", 0) or _peak_kib() * 1024) // 1024**2)
-
-
-def _peak_kib() -> int:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status").read_text(encoding="utf-8")  # getrusage would count the parent's as well
+    print(next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 def main() -> None:
@@ -292,15 +250,18 @@ def main() -> None:
     parser.add_argument("--base-reports", type=int, default=200, help="for the base size; 0: leave it out")
     parser.add_argument("--rounds", type=int, default=3, help="in which the ways take turns")
     parser.add_argument("--callers", action="store_true", help="also eight callers at once")
+    parser.add_argument("--one-core", action="store_true", help="one thread, processor time: for a busy machine")
     parser.add_argument("--memory-of", default="", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     transformers.logging.set_verbosity_error()
+    if args.one_core:
+        torch.set_num_threads(1)
     if args.memory_of:
         memory_of(args.folder, args.memory_of)
         return
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    cores = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    cores = "processor time of one core" if args.one_core else f"{torch.get_num_threads()} of {os.cpu_count()} cores"
     print(f"{platform.machine()}, {cores}, torch {torch.__version__}, load {load}\n")
     embedded(args.models, args.reports)
     if args.callers:

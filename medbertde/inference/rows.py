@@ -28,6 +28,11 @@ def never() -> bool:
     return False
 
 
+def cancelled() -> Cancelled:
+    """The refusal of a call that was cancelled."""
+    return Cancelled("Die Berechnung wurde abgebrochen.", "The computation was cancelled.")
+
+
 def row_logits(model: LoadedModel, rows: Sequence[Sequence[int]], *, stop: Stop = never) -> Tensor:
     """Raw logits ``[len(rows), outputs]`` in float32 on the CPU of token ids, control tokens included.
 
@@ -40,7 +45,7 @@ def row_logits(model: LoadedModel, rows: Sequence[Sequence[int]], *, stop: Stop 
     logits = torch.empty(len(distinct), len(model.outputs))
     for batch in batches([len(row) for row in distinct], forward.tokens, padded=forward.padded):
         if stop():
-            raise Cancelled("Die Berechnung wurde abgebrochen.", "The computation was cancelled.")
+            raise cancelled()
         logits[batch] = _computed(forward, [distinct[place] for place in batch])  # [batch, outputs]
     return logits[of_row]
 

@@ -20,6 +20,7 @@ from medbertde.inference.classify import classify
 from medbertde.inference.explain import explain
 from medbertde.inference.fill_mask import fill_mask
 from medbertde.inference.forward import Precision, forward_of, prepare
+from medbertde.inference.joined import Joiner
 from medbertde.inference.rows import Stop, never
 from medbertde.text import MASK, MAX_CHARS
 from medbertde.types import Attribution, Candidate, CheckpointRefused, ModelUnavailable, Prediction, State, Task
@@ -45,6 +46,7 @@ class Runtime:
             torch.set_num_threads(threads)
         self._models: Mapping[str, LoadedModel] = MappingProxyType({})
         self._swapping = threading.Lock()
+        self._joiner = Joiner()
 
     def swap(self, slot: str, folder: Path, *, name: str | None = None) -> LoadedModel:
         """Let the checkpoint in `folder` answer for `slot` (`FILL_MASK_SLOT` or a schema id) from the next call on.
@@ -77,8 +79,11 @@ class Runtime:
         return self._model(FILL_MASK_SLOT)
 
     def classify(self, schema_id: str, texts: Sequence[str], *, stop: Stop = never) -> list[Prediction]:
-        """The predictions of `texts`, all from one model version; `Cancelled` once `stop` says True."""
-        return classify(self.model_for(schema_id), texts, max_chars=self.max_chars, stop=stop)
+        """The predictions of `texts`, all from one model version; `Cancelled` once `stop` says True.
+
+        Small requests that come in while another one is computed are computed together.
+        """
+        return self._joiner.classify(self.model_for(schema_id), texts, max_chars=self.max_chars, stop=stop)
 
     def explain(self, schema_id: str, text: str, label: str, *, target: State = State.PRESENT) -> Attribution:
         """Which words moved the score of `label`."""

@@ -17,6 +17,7 @@ from medbertde.ui.findings import Shown, evidence_value, findings_value
 from medbertde.ui.view import MODEL_CALL, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
+SIMULTANEOUS: dict[str, Any] = {"concurrency_id": "classify", "concurrency_limit": 8}  # the runtime joins them
 LINES = 12  # of the text field, whatever it holds, so that nothing below it jumps
 NO_EXAMPLE = Text("Bitte wählen …", "Please choose …")
 
@@ -110,8 +111,9 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> Non
     def clear(language: str) -> tuple[Any, ...]:
         return _draw(language, None)
 
-    working = {**MODEL_CALL, "show_progress": "minimal", "show_progress_on": parts.findings}
-    explaining = {**working, "show_progress_on": parts.evidence}
+    shown = {"show_progress": "minimal"}
+    working = {**PRIVATE, **SIMULTANEOUS, **shown, "show_progress_on": parts.findings}
+    explaining = {**MODEL_CALL, **shown, "show_progress_on": parts.evidence}
     parts.run.click(classify, [language, parts.schema, parts.text], answer, **working).failure(
         clear, language, answer, **PRIVATE
     )

@@ -24,7 +24,7 @@ from transformers import (
 from medbertde.inference import forward as forwards
 from medbertde.inference import packed
 from medbertde.inference.checkpoint import load_checkpoint
-from medbertde.inference.forward import TOLERANCE, Precision, forward_of, prepare
+from medbertde.inference.forward import PROBE_LIMIT, Precision, forward_of, prepare
 from medbertde.inference.packed import PackedClassifier, has_bf16, supports
 from medbertde.inference.runtime import Runtime
 from medbertde.types import CheckpointRefused
@@ -113,7 +113,7 @@ def test_padded_rows_give_the_same_logits(tmp_path: Path, monkeypatch: pytest.Mo
 @needs_bf16
 def test_half_precision_is_taken_where_it_is_close_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_checkpoint(tiny.classifier_folder(tmp_path / "m"))
-    monkeypatch.setattr(forwards, "TOLERANCE", 1.0)
+    monkeypatch.setattr(forwards, "PROBE_LIMIT", 1.0)
     way = forward_of(model)  # nobody prepared it: as for auto
     assert way.precision is Precision.BF16
     assert 0 < way.difference < 0.3
@@ -125,7 +125,7 @@ def test_half_precision_that_is_too_coarse_is_not_taken_and_refused_when_asked_f
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_checkpoint(tiny.classifier_folder(tmp_path / "m"))
-    monkeypatch.setattr(forwards, "TOLERANCE", 1e-9)
+    monkeypatch.setattr(forwards, "PROBE_LIMIT", 1e-9)
     assert prepare(model, "auto").precision is Precision.FP32
     with pytest.raises(CheckpointRefused) as refused:
         prepare(model, "bf16")
@@ -157,4 +157,4 @@ def test_the_embedded_classifiers_stay_within_the_tolerance() -> None:
 
     for name in ("mini-chest-xray", "mini-chest-ct"):
         way = prepare(load_checkpoint(resolve(name)), "bf16")
-        assert way.difference <= TOLERANCE
+        assert way.difference <= PROBE_LIMIT
