@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +22,7 @@ from medbertde.types import ReportRecord, State
 
 @dataclass(frozen=True)
 class Example:
-    """One report: its windows of token ids, and one target in {0, 1} per output."""
+    """One report: its windows of token ids, and one target per output: 1 holds, 0 does not, -1 unknown."""
 
     windows: tuple[tuple[int, ...], ...]
     targets: tuple[float, ...]
@@ -41,6 +41,10 @@ class Batch:
     attention: Tensor  # (rows, tokens)
     report: Tensor  # (rows,)
     targets: Tensor  # (reports, outputs)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        return Batch(*(tensor.to(device) for tensor in (self.ids, self.attention, self.report, self.targets)))
 
 
 @dataclass(frozen=True)
@@ -101,8 +105,11 @@ def _hold_back(
 def part_of(record: ReportRecord, test_share: float, validation_share: float) -> str:
     """The part of a report (test, validation or train), fixed by the hash of its family (else of its text).
 
-    The same report falls into the same part in every run, so a held-out report never becomes a training one.
+    The same report falls into the same part in every run, so a held-out report never becomes a training one. Reports
+    of a project's fixed test part say so (`meta["split"]`).
     """
+    if record.meta.get("split") == "test":
+        return "test"
     family = record.meta.get("family") or content_hash(record.text)
     place = int(hashlib.sha256(family.encode()).hexdigest()[:8], 16) / 0x1_0000_0000
     if place < test_share:
@@ -116,9 +123,16 @@ def _identities(records: Sequence[ReportRecord]) -> set[str]:
     return families | {content_hash(record.text) for record in records}
 
 
-def targets(record: ReportRecord, schema: Schema) -> tuple[float, ...]:
-    """1 for each output that holds, in the order present, uncertain, absent × labels; "not mentioned" is all 0."""
-    return tuple(float(record.labels.get(label) is state) for state in State for label in schema.label_ids)
+def targets(record: ReportRecord, schema: Schema, uncertain: str = "absent") -> tuple[float, ...]:
+    """The target of each output in the order present, uncertain, absent × labels; "not mentioned" is all 0.
+
+    `uncertain` says what an uncertain finding is for the output "present": `absent` 0, `present` 1, `ignore` -1.
+    """
+    found = [float(record.labels.get(label) is state) for state in State for label in schema.label_ids]
+    for column, label in enumerate(schema.label_ids):
+        if record.labels.get(label) is State.UNCERTAIN:
+            found[column] = {"absent": 0.0, "present": 1.0, "ignore": -1.0}[uncertain]
+    return tuple(found)
 
 
 def encode(records: Sequence[ReportRecord], base: LoadedModel) -> list[tuple[tuple[int, ...], ...]]:
@@ -130,10 +144,12 @@ def encode(records: Sequence[ReportRecord], base: LoadedModel) -> list[tuple[tup
     ]
 
 
-def examples(records: Sequence[ReportRecord], schema: Schema, base: LoadedModel) -> list[Example]:
+def examples(
+    records: Sequence[ReportRecord], schema: Schema, base: LoadedModel, uncertain: str = "absent"
+) -> list[Example]:
     """Reports ready for batching."""
     encoded = encode(records, base)
-    return [Example(rows, targets(record, schema)) for rows, record in zip(encoded, records, strict=True)]
+    return [Example(rows, targets(record, schema, uncertain)) for rows, record in zip(encoded, records, strict=True)]
 
 
 def buckets(lengths: Sequence[int], batch_tokens: int, rng: random.Random) -> list[list[int]]:
@@ -157,12 +173,6 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     """Rows as one `(rows, longest)` tensor, filled up with `value`."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
-
-
-def batches(pool: Sequence[Example], batch_tokens: int, pad_id: int, rng: random.Random) -> Iterator[Batch]:
-    """One pass over `pool`."""
-    for chosen in buckets([example.tokens for example in pool], batch_tokens, rng):
-        yield collate([pool[index] for index in chosen], pad_id)
 
 
 def collate(chosen: Sequence[Example], pad_id: int) -> Batch:

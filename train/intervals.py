@@ -1,7 +1,7 @@
 """Figures of a classifier over weighted reports, so that a bootstrap needs no loop over its resamples.
 
-A resample is a row of weights: how often each report was drawn. All functions take weights `(samples, reports)` and
-return one figure per sample; row 0 of `resamples` is the test set itself. Undefined figures are NaN.
+A resample is a row of weights (`medbertde.bootstrap`). All functions take weights `(samples, reports)` and return one
+figure per sample; row 0 is the test set itself. Undefined figures are NaN.
 """
 
 from __future__ import annotations
@@ -11,46 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medbertde.bootstrap import Interval as Interval
+from medbertde.bootstrap import interval as interval
+from medbertde.bootstrap import resamples as resamples
 from train.evaluate import Floats
 
 Bools = NDArray[np.bool_]
 BINS = 10
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure on the test set with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """As tables show it.
-
-        >>> str(Interval(0.8333, 0.7, 0.91))
-        '0.83 (0.70–0.91)'
-        """
-        return f"{self.value:.2f} ({self.low:.2f}–{self.high:.2f})"
-
-
-def resamples(reports: int, count: int, seed: int) -> Floats:
-    """Weights `(1 + count, reports)`: the test set as it is, then `count` draws with replacement.
-
-    >>> resamples(3, 2, seed=0).sum(axis=1).tolist()
-    [3.0, 3.0, 3.0]
-    """
-    drawn = np.random.default_rng(seed).multinomial(reports, np.full(reports, 1 / reports), size=count)
-    return np.vstack([np.ones((1, reports)), drawn])
-
-
-def interval(samples: Floats) -> Interval | None:
-    """The figure of row 0 with the percentiles of the others; None where it is undefined on the test set."""
-    drawn = samples[1:][~np.isnan(samples[1:])]
-    if np.isnan(samples[0]):
-        return None
-    low, high = np.percentile(drawn, [2.5, 97.5]) if len(drawn) else (samples[0], samples[0])
-    return Interval(float(samples[0]), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -94,10 +61,13 @@ def count(weights: Floats, gold: Bools, said: Bools) -> Counts:
     return Counts(weights @ (gold & said), weights @ (~gold & said), weights @ (gold & ~said))
 
 
-def auroc(weights: Floats, gold: Bools, scores: Floats) -> Floats:
-    """AUROC `(samples, labels)`: how often a positive outranks a negative, ties half; NaN unless both are drawn."""
-    columns = [_auroc(weights, gold[:, index], scores[:, index]) for index in range(gold.shape[1])]
-    return np.column_stack(columns)
+def auroc(weights: Floats, gold: Bools, scores: Floats, known: Bools | None = None) -> Floats:
+    """AUROC `(samples, labels)`: how often a positive outranks a negative, ties half; NaN unless both are drawn.
+
+    Where `known` is given, a label is judged on the reports for which it is true.
+    """
+    drawn = [weights if known is None else weights * known[:, index] for index in range(gold.shape[1])]
+    return np.column_stack([_auroc(each, gold[:, i], scores[:, i]) for i, each in enumerate(drawn)])
 
 
 def _auroc(weights: Floats, gold: Bools, scores: Floats) -> Floats:

@@ -33,6 +33,7 @@ from train.local_start import start_locally
 from train.mlm import MaskedModel, Masking, masking, require_same_logits
 from train.pretrain_config import PretrainConfig
 from train.resume import Progress, load_weights, read_progress
+from train.steps import accelerator
 from train.texts import cue_texts, documents, files_of
 from train.token_store import Pieces, Windows, cut
 
@@ -176,15 +177,15 @@ def prepare(config: PretrainConfig) -> Run:
     """Everything up to the first step."""
     recipe = config.recipe
     timeout = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
-    accelerator = Accelerator(mixed_precision=recipe.precision, cpu=config.cpu, kwargs_handlers=[timeout])
+    launched = accelerator(recipe.precision, cpu=config.cpu, kwargs_handlers=[timeout])
     set_seed(config.seed)
     tokenizer = load_tokenizer(config)
     how = masking(tokenizer, recipe.share, whole_words=recipe.whole_words)
     encoder = text_encoder(tokenizer, POSITIONS)
     folder = config.out.with_name(f"{config.out.name}.state")
-    if accelerator.is_main_process:
+    if launched.is_main_process:
         _open_folder(config, encoder, folder)
-    accelerator.wait_for_everyone()
+    launched.wait_for_everyone()
     train = token_store.read(folder, "train", encoder)
     module = MaskedModel(build_model(config, tokenizer, cut(train, encoder, recipe.phases[0].max_tokens)))
     longest = max(phase.max_tokens for phase in recipe.phases)
@@ -194,13 +195,11 @@ def prepare(config: PretrainConfig) -> Run:
         tokenizer.model_max_length = longest
     held_out = cut(token_store.read(folder, "held_out", encoder), encoder, longest)
     data_hash = token_store.key_in(folder)
-    progress = read_progress(folder, key_of(config, accelerator.num_processes, data_hash))
+    progress = read_progress(folder, key_of(config, launched.num_processes, data_hash))
     if progress.step:
         load_weights(folder, module)
-    model = accelerator.prepare(module)
-    return Run(
-        config, accelerator, tokenizer, encoder, how, train, held_out, module, model, folder, data_hash, progress
-    )
+    model = launched.prepare(module)
+    return Run(config, launched, tokenizer, encoder, how, train, held_out, module, model, folder, data_hash, progress)
 
 
 def key_of(config: PretrainConfig, processes: int, data_hash: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The state of a pretraining between two steps: weights, optimiser and how far it has come, in one safetensors file.
+"""The state of a training between two steps: weights, optimiser and how far it has come, in one safetensors file.
 
 No random state is kept: every step of a run seeds itself. The file is written beside its place and renamed, so a kill
 leaves the previous one. Knows nothing of texts; whether a state belongs to a run is decided by a key.
@@ -23,16 +23,21 @@ STATE_FILE = "state.safetensors"
 
 @dataclass
 class Progress:
-    """How far a run has come: `step` updates of phase number `phase` are done; `best` is the lowest held-out loss."""
+    """How far a run has come: `step` updates of phase (of a fine-tuning: epoch) number `phase` are done.
+
+    `best` is the lowest held-out loss, `done` of `total` all updates where a run counts them.
+    """
 
     phase: int = 0
     step: int = 0
     best: float = math.inf
+    done: int = 0
+    total: int = 0
 
 
 def save_state(folder: Path, key: str, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Keep the state of a run."""
-    tensors = {f"model.{name}": weight.detach() for name, weight in model.named_parameters()}
+    """Keep the state of a run: the weights that are trained, and the optimiser's moments."""
+    tensors = {f"model.{name}": weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
     partial = folder / f".{STATE_FILE}.partial"
@@ -62,7 +67,8 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     """Give the model the weights of the state."""
     with torch.no_grad(), safe_open(folder / STATE_FILE, "pt") as file:
         for name, weight in model.named_parameters():
-            weight.copy_(file.get_tensor(f"model.{name}"))
+            if weight.requires_grad:
+                weight.copy_(file.get_tensor(f"model.{name}"))
 
 
 def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> None:

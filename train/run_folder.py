@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,6 +18,8 @@ from medbertde.types import Reading, TrainingRefused, UserError
 
 CONFIG_FILE = "config.json"
 LABELS_FILE = "labels.jsonl"
+PROGRESS_FILE = "progress.jsonl"
+UNCERTAIN = ("absent", "present", "ignore")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,11 @@ class FinetuneConfig:
     faster with it. Without `whole_reports` the model learns from their sentences only, which an untrained head needs;
     `keep_last` keeps the last epoch, where validation on whole reports would not judge that. `reads` sets how the model
     reads a report (a small model learns sentences better than whole reports); without it, as its base.
+    `uncertain` is what an uncertain finding counts as for the output "present": `absent` (it is not present), `present`
+    or `ignore`; the output "uncertain" learns it in any case. `class_weights` lets rare outputs learn faster,
+    `layer_decay` < 1 lets layers far from the head learn slower, `lora_rank` > 0 trains low-rank adapters instead of
+    the encoder, `gradient_checkpointing` trades time for memory. At most `checkpoint_minutes` of work are lost by a
+    kill.
     """
 
     schema_id: str
@@ -57,6 +66,12 @@ class FinetuneConfig:
     cues: int = 0
     own_copies: int = 1
     replay_texts: int | None = None
+    uncertain: str = "absent"
+    class_weights: bool = False
+    layer_decay: float = 1.0
+    lora_rank: int = 0
+    gradient_checkpointing: bool = False
+    checkpoint_minutes: float = 5.0
     seed: int = 42
     precision: str = "no"
     half_weights: bool = False
@@ -105,6 +120,10 @@ def _check_numbers(config: FinetuneConfig) -> None:
             "test_share": 0 <= config.test_share < 1,
             "validation_share": 0 <= config.validation_share < 1 - config.test_share,
             "warmup_share": 0 <= config.warmup_share < 1,
+            "uncertain": config.uncertain in UNCERTAIN,
+            "layer_decay": 0 < config.layer_decay <= 1,
+            "lora_rank": config.lora_rank >= 0,
+            "checkpoint_minutes": config.checkpoint_minutes >= 0,
             "precision": config.precision in ("no", "bf16", "fp16"),
         }
     except TypeError:
@@ -120,19 +139,40 @@ def _refuse(de: str, en: str) -> NoReturn:
 
 
 class RunLog:
-    """Appends what happens to `progress.jsonl`, one complete line at a time."""
+    """Appends what happens to `progress.jsonl`, one complete line at a time.
 
-    def __init__(self, folder: Path, total: int) -> None:
-        self._path = folder / "progress.jsonl"
-        self._path.write_text("", encoding="utf-8")
-        self._total, self._started = total, time.monotonic()
+    A run that goes on after `done` steps keeps the lines up to there and the time they took.
+    """
 
-    def write(self, step: int, **facts: Any) -> None:
+    def __init__(self, folder: Path, done: int = 0, *, write: bool = True) -> None:
+        self._path, self._write = folder / PROGRESS_FILE, write
+        kept = [line for line in _read_lines(self._path) if line["step"] <= done] if done else []
+        self._started = time.monotonic() - (kept[-1]["elapsed_s"] if kept else 0.0)
+        if write:
+            self._path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+
+    def write(self, step: int, total: int, **facts: Any) -> None:
         """One line: the step (at most the total), the total, seconds since the start and `facts`."""
-        elapsed_s = round(time.monotonic() - self._started, 2)
-        line = {"step": min(step, self._total), "total": self._total, "elapsed_s": elapsed_s, **facts}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        if self._write:
+            elapsed_s = round(time.monotonic() - self._started, 2)
+            line = {"step": min(step, total), "total": total, "elapsed_s": elapsed_s, **facts}
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a log; a kill may have cut the last one."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return found
+
+
+def write_held_out(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """`held_out.jsonl`: one line per held-out report, without its text."""
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "held_out.jsonl").write_text(lines, encoding="utf-8")
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 
 from medbertde.types import TrainingRefused
 from train.lamb import Lamb
@@ -15,8 +16,17 @@ from train.lamb import Lamb
 MAX_GRADIENT_NORM = 1.0
 
 
+def accelerator(precision: str, *, cpu: bool = False, **options: Any) -> Accelerator:
+    """Accelerate's view of the machine; processes of one launcher without a GPU work together as well.
+
+    Asked for nothing, Accelerate would let each of them train a model of its own.
+    """
+    launched = "LOCAL_RANK" in os.environ
+    return Accelerator(mixed_precision=precision, cpu=cpu or (launched and not torch.cuda.is_available()), **options)
+
+
 def adamw(model: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
-    """AdamW with decay for matrices and none for biases and LayerNorm; `take_step` sets the learning rate."""
+    """AdamW with decay for matrices and none for biases and LayerNorm; `apply_gradients` sets the learning rate."""
     return torch.optim.AdamW(decay_groups(model, weight_decay), fused=True)
 
 
@@ -32,23 +42,15 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
-def take_step(
-    accelerator: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, learning_rate: float
-) -> float:
-    """Move the weights against the gradient of `loss` and return its value; `TrainingRefused` when it is no number."""
-    value = loss.item()
-    require_finite(value)
-    accelerator.backward(loss)
-    apply_gradients(accelerator, model, optimizer, learning_rate)
-    return value
-
-
 def apply_gradients(
     accelerator: Accelerator, model: nn.Module, optimizer: torch.optim.Optimizer, learning_rate: float
 ) -> None:
-    """Clip the gradients that are there, move the weights against them and forget them."""
+    """Clip the gradients that are there, move the weights against them and forget them.
+
+    A parameter group with a `scale` takes that share of the learning rate.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group.get("scale", 1.0)
     accelerator.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
     optimizer.step()
     optimizer.zero_grad()

@@ -19,8 +19,12 @@ from medbertde.types import CheckpointRefused, InvalidFile, Reading, ReportRecor
 from tests import tiny
 from tests.train.conftest import WriteRun, write_reports
 from train import finetune
-from train.dataset import Batch, Example, examples
-from train.finetune import Best, Epochs, batch_loss, build_model, predict_logits, report_logits, split
+from train import fit as loop
+from train.classifier import batch_loss, build_model, predict_logits, report_logits
+from train.dataset import Batch, Example, collate, examples
+from train.epochs import Epochs
+from train.finetune import split
+from train.fit import Best
 from train.run_folder import read_config
 
 SCHEMA = load_schema("chest_xray")
@@ -130,10 +134,11 @@ class TestBestEpoch:
     def test_a_worse_epoch_does_not_replace_the_best_weights(self, tiny_classifier_folder: Path) -> None:
         model, best = load_checkpoint(tiny_classifier_folder).model, Best()
         before = model.classifier.bias.clone()
-        best.offer(model, (0.8, -0.3), epoch=0)
+        model.requires_grad_(True)
+        best.offer(model, (0.8, -0.3), epoch=1)
         torch.nn.init.zeros_(model.classifier.bias)
-        best.offer(model, (0.8, -0.4), epoch=1)
-        assert best.epoch == 0
+        best.offer(model, (0.8, -0.4), epoch=2)
+        assert best.epoch == 1
         assert torch.equal(best.weights["classifier.bias"], before)
 
     def test_it_stops_when_nothing_gets_better(self, write_run: WriteRun, reports: list[ReportRecord]) -> None:
@@ -311,18 +316,21 @@ class TestModel:
         self, tiny_classifier_folder: Path, write_run: WriteRun, reports: list[ReportRecord]
     ) -> None:
         config = read_config(write_run(reports, positive_weight=9.0))
-        weights = [finetune._positive_weight(config, step, 100) for step in range(100)]
+        weights = [loop._positive_weight(config, step / 100) for step in range(100)]
         assert (weights[0], weights[50], weights[62], weights[75], weights[99]) == pytest.approx((9, 9, 5.16, 1, 1))
         model = load_checkpoint(tiny_classifier_folder).model
-        batch = finetune.collate([Example(((2, 9, 3),), (1.0,) * model.config.num_labels)], pad_id=0)
-        assert batch_loss(model, batch, 9.0).item() == pytest.approx(9 * batch_loss(model, batch, 1.0).item(), rel=1e-5)
+        batch = collate([Example(((2, 9, 3),), (1.0,) * model.config.num_labels)], pad_id=0)
+        assert batch_loss(model, batch, torch.tensor(9.0)).item() == pytest.approx(
+            9 * batch_loss(model, batch, torch.tensor(1.0)).item(), rel=1e-5
+        )
 
     def test_the_learning_rate_warms_up_and_falls_to_a_twentieth(
         self, write_run: WriteRun, reports: list[ReportRecord]
     ) -> None:
         config = replace(read_config(write_run(reports)), learning_rate=1.0)
-        rates = [finetune._learning_rate(config, step, 100) for step in range(105)]
-        assert rates[0] == pytest.approx(0.1)
-        assert max(rates) == rates[9] == pytest.approx(1.0)
+        rates = [loop._learning_rate(config, step / 100) for step in range(105)]
+        assert rates[0] == pytest.approx(0.05)
+        assert rates[:11] == sorted(rates[:11])
+        assert max(rates) == rates[10] == pytest.approx(1.0)
         assert rates[10:] == sorted(rates[10:], reverse=True)
         assert rates[99:] == [pytest.approx(0.05)] * 6

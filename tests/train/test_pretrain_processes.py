@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,8 +11,8 @@ import torch
 from accelerate.state import AcceleratorState
 
 from medbertde.inference.checkpoint import load_checkpoint, weights_hash
-from medbertde.settings import ROOT
 from medbertde.types import ReportRecord
+from tests.processes import DEADLINE_S, run, started
 from tests.train.conftest import write_reports
 from train.pretrain import train
 from train.pretrain_config import parse
@@ -27,7 +22,6 @@ TEXTS = [
     f"Aufnahme {chr(97 + n // 26)}{chr(97 + n % 26)}: kein Erguss, Herz normal groß, links ZVK." for n in range(150)
 ]
 SIZES = ["--layers", "1", "--hidden", "32", "--heads", "2", "--start", "random", "--cues", "0", "--cpu"]
-DEADLINE_S = 240
 
 
 @pytest.fixture
@@ -37,34 +31,6 @@ def words(tmp_path: Path) -> list[str]:
     file = write_reports(tmp_path / "texte.jsonl", [ReportRecord(text) for text in TEXTS])
     batches = ["--sequences", "40", "--micro-tokens", "200", "--rate", "1e-3", "--warmup", "2", "--dropout", "0"]
     return ["train.pretrain", str(file), "--tokenizer", str(tmp_path / "tokenizer"), *SIZES, *batches]
-
-
-@contextmanager
-def started(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """A process of its own session with one thread, ended with all its children."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", *words],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def run(*words: str) -> str:
-    with started(*words) as process:
-        output, _ = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, output
-    return output
 
 
 def run_here(*words: str) -> None:

@@ -1,0 +1,44 @@
+"""The training texts of each epoch of a fine-tuning, drawn anew from reports, sentences and augmentation.
+
+Knows no model. Nothing of the validation and test parts is ever drawn.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from medbertde.schema import Schema
+from medbertde.types import ReportRecord
+from train.augment import cue_sentence, load_lexicon, run_together, single_sentences, vary
+from train.dataset import Parts
+from train.run_folder import FinetuneConfig
+
+
+class Epochs:
+    """The training texts of each epoch: the reports as written, then varied, with the augmentation asked for."""
+
+    def __init__(self, config: FinetuneConfig, parts: Parts, schema: Schema) -> None:
+        self._config = config
+        self._own = self._texts(parts.own) * config.own_copies
+        self._replay = self._texts(parts.replay)
+        self._sentences = [part for record in parts.train for part in single_sentences(record)]
+        self._lexicon = load_lexicon(schema.id) if config.cues else None
+
+    def _texts(self, records: Sequence[ReportRecord]) -> list[ReportRecord]:
+        """Whole reports and single sentences, as configured."""
+        sentences = [part for record in records for part in single_sentences(record)] if self._config.sentences else []
+        return [*(records if self._config.whole_reports else ()), *sentences]
+
+    def draw(self, epoch: int) -> list[ReportRecord]:
+        """The records of one epoch; equal for equal seeds."""
+        rng = random.Random(self._config.seed * 1_000 + epoch)
+        most = self._config.replay_texts
+        replay = self._replay if most is None else rng.sample(self._replay, k=min(most, len(self._replay)))
+        drawn = [*self._own, *replay]
+        if len(self._sentences) >= 10:
+            drawn += [run_together(self._sentences, rng) for _ in range(self._config.run_together)]
+        if self._lexicon:
+            drawn += [cue_sentence(self._lexicon, rng) for _ in range(self._config.cues)]
+        return [replace(record, text=vary(record.text, rng) or record.text) for record in drawn] if epoch else drawn

@@ -1,0 +1,248 @@
+"""The loop of a fine-tuning: steps divided over processes, validation after each epoch, the best weights, resuming.
+
+Every process draws the same batches and computes its share of the reports of each; the gradient is that of the whole
+batch, so any number of processes takes the same steps. A step seeds itself: a run that was killed goes on from its last
+state as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from transformers import PreTrainedModel
+
+from medbertde.inference.checkpoint import LoadedModel
+from medbertde.schema import Schema
+from train.classifier import adapt, batch_loss, class_weights, learning_groups, merged, predict_logits
+from train.dataset import Example, Parts, buckets, collate, examples
+from train.epochs import Epochs
+from train.resume import load_optimizer, load_weights, read_progress, save_state
+from train.run_folder import CONFIG_FILE, LABELS_FILE, FinetuneConfig, RunLog
+from train.schedule import seed_of
+from train.steps import accelerator, apply_gradients, require_finite
+
+BEST_FILE = "best.safetensors"
+Watch = Callable[[int, float], None]  # told after each epoch (from 0): its validation loss
+
+
+def state_folder(folder: Path) -> Path:
+    """Where a run keeps what it needs to go on."""
+    return folder / "state"
+
+
+def fit(
+    model: PreTrainedModel,
+    base: LoadedModel,
+    parts: Parts,
+    config: FinetuneConfig,
+    schema: Schema,
+    folder: Path,
+    watch: Watch = lambda _epoch, _loss: None,
+) -> PreTrainedModel:
+    """Train and return the model as it was in the best epoch; stops after `patience` epochs that are no better.
+
+    A state in `folder` is gone on with; `TrainingRefused` where it belongs to another configuration or other reports.
+    """
+    run = _Run(model, base, parts, config, schema, folder)
+    while run.progress.phase < config.epochs and run.progress.phase - run.best.epoch < config.patience:
+        run.epoch()
+        watch(run.progress.phase - 1, run.validate())
+    return run.result()
+
+
+@dataclass
+class Best:
+    """The trained weights of the epoch (from 1) with the lowest validation loss so far, the higher F1 among equals."""
+
+    keep_last: bool = False
+    quality: tuple[float, float] = (-math.inf, -1.0)  # minus the loss, F1
+    epoch: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(self, model: nn.Module, quality: tuple[float, float], epoch: int) -> bool:
+        """Keep a copy of the weights if they are better."""
+        better = quality > self.quality or self.keep_last
+        if better:
+            self.quality, self.epoch = quality, epoch
+            self.weights = {name: weight.detach().cpu().clone() for name, weight in _trained(model)}
+        return better
+
+    def give(self, model: nn.Module) -> None:
+        """Set the model's weights to the kept ones."""
+        with torch.no_grad():
+            for name, weight in _trained(model):
+                weight.copy_(self.weights[name])
+
+    def save(self, folder: Path) -> None:
+        """Write beside and rename."""
+        facts = {"loss": str(self.quality[0]), "f1": str(self.quality[1]), "epoch": str(self.epoch)}
+        partial = folder / f".{BEST_FILE}.partial"
+        save_file(self.weights, partial, metadata=facts)
+        partial.replace(folder / BEST_FILE)
+
+    def load(self, folder: Path) -> None:
+        """What `save` wrote, if it did."""
+        if (folder / BEST_FILE).is_file():
+            with safe_open(folder / BEST_FILE, "pt") as file:
+                facts = file.metadata()
+                self.weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+            self.quality, self.epoch = (float(facts["loss"]), float(facts["f1"])), int(facts["epoch"])
+
+
+class _Run:
+    """The state of one run between its steps. `progress.phase` counts finished epochs, `.step` steps in this one."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        base: LoadedModel,
+        parts: Parts,
+        config: FinetuneConfig,
+        schema: Schema,
+        folder: Path,
+    ) -> None:
+        self.accelerator = accelerator(config.precision)
+        self._config, self._schema, self._base = config, schema, base
+        self._epochs = Epochs(config, parts, schema)
+        self._validation = self._examples(parts.validation)
+        self._folder, self._key = state_folder(folder), _key(folder)
+        self._folder.mkdir(exist_ok=True)
+        self._saved = time.monotonic()
+        self.best = Best(config.keep_last)
+        self.progress = read_progress(self._folder, self._key)
+        adapted = adapt(model, config).to(self.accelerator.device)
+        self._optimizer = torch.optim.AdamW(
+            learning_groups(adapted, config.weight_decay, config.layer_decay), fused=True
+        )
+        if self.progress.done:
+            load_weights(self._folder, adapted)
+            load_optimizer(self._folder, self._optimizer)
+            self.best.load(self._folder)
+        self._model, self._optimizer = self.accelerator.prepare(adapted, self._optimizer)
+        self._plain = self.accelerator.unwrap_model(self._model)
+        self._weights: Tensor | None = None
+        self._log = RunLog(folder, self.progress.done, write=self.accelerator.is_main_process)
+
+    def epoch(self) -> None:
+        """The rest of this epoch's steps."""
+        number = self.progress.phase
+        pool = self._examples(self._epochs.draw(number))
+        plan = buckets([example.tokens for example in pool], self._config.batch_tokens, self._random(number))
+        self.progress.total = self.progress.total or self._config.epochs * len(plan)
+        if self._weights is None:
+            self._weights = class_weights(pool) if self._config.class_weights else torch.ones(len(pool[0].targets))
+        self._model.train()
+        for at in range(self.progress.step, len(plan)):
+            share = (number + at / len(plan)) / self._config.epochs
+            loss = self._step([pool[index] for index in plan[at]], share)
+            self.progress.step, self.progress.done = at + 1, self.progress.done + 1
+            self._write(loss=round(loss, 5))
+            if time.monotonic() - self._saved > 60 * self._config.checkpoint_minutes:
+                self._save()
+        self.progress.phase, self.progress.step = number + 1, 0
+
+    def validate(self) -> float:
+        """The validation loss after an epoch; keeps the weights if they are the best, and the state."""
+        quality = _quality(self._predict(), self._validation)
+        require_finite(quality[0])
+        self._write(validation_f1=quality[1], validation_loss=-quality[0])
+        better = self.best.offer(self._plain, quality, self.progress.phase)
+        if better and self.accelerator.is_main_process:
+            self.best.save(self._folder)
+        self._save()
+        return -quality[0]
+
+    def result(self) -> PreTrainedModel:
+        """The best model, in the precision it is served in."""
+        self.best.give(self._plain)
+        return merged(self.accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)).eval()
+
+    def _step(self, batch: Sequence[Example], share: float) -> float:
+        """One update from this process's share of the batch; the mean loss of the whole batch."""
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        mine = batch[rank::processes]
+        known = sum(target >= 0 for example in batch for target in example.targets)
+        torch.manual_seed(seed_of(self._config.seed, self.progress.done, rank))  # dropout
+        rows = collate(mine or batch[:1], self._base.encoder.pad_id).to(self.accelerator.device)
+        assert self._weights is not None
+        weight = self._weights.to(self.accelerator.device) * _positive_weight(self._config, share)
+        with self.accelerator.autocast():
+            loss = batch_loss(self._model, rows, weight) * (bool(mine) / max(1, known))
+        value = float(self.accelerator.reduce(loss.detach(), "sum"))
+        require_finite(value)
+        self.accelerator.backward(loss * processes)  # gradients are averaged over the processes
+        apply_gradients(self.accelerator, self._model, self._optimizer, _learning_rate(self._config, share))
+        return value
+
+    def _predict(self) -> np.ndarray:
+        """Validation logits; each process computes its share, all get the whole."""
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        found = predict_logits(self._plain, self._validation[rank::processes], self._base.encoder.pad_id)
+        parts = gather_object([found])
+        whole = np.empty((len(self._validation), found.shape[1]))
+        for start, part in enumerate(parts):
+            whole[start::processes] = part
+        return whole
+
+    def _examples(self, records: Sequence[object]) -> list[Example]:
+        return examples(records, self._schema, self._base, self._config.uncertain)  # type: ignore[arg-type]
+
+    def _random(self, epoch: int) -> random.Random:
+        return random.Random(self._config.seed + epoch)
+
+    def _write(self, **facts: float) -> None:
+        """One line of the log."""
+        epoch = self.progress.phase + (1 if self.progress.step else 0)
+        self._log.write(self.progress.done, self.progress.total, epoch=epoch, epochs=self._config.epochs, **facts)
+
+    def _save(self) -> None:
+        self._saved = time.monotonic()
+        if self.accelerator.is_main_process:
+            save_state(self._folder, self._key, self.progress, self._plain, self._optimizer)
+
+
+def _trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+
+
+def _key(folder: Path) -> str:
+    """What must be the same for a run to be gone on with."""
+    return sha256((folder / CONFIG_FILE).read_bytes() + (folder / LABELS_FILE).read_bytes()).hexdigest()
+
+
+def _learning_rate(config: FinetuneConfig, share: float) -> float:
+    """Linear warm-up, then linear decay to a twentieth of the peak; `share` of the run is done.
+
+    The first step is not lost: it has a twentieth of the peak as well.
+    """
+    if share < config.warmup_share:
+        return config.learning_rate * max(0.05, share / config.warmup_share)
+    return config.learning_rate * max(0.05, (1 - share) / (1 - config.warmup_share))
+
+
+def _positive_weight(config: FinetuneConfig, share: float) -> float:
+    """`positive_weight` for half of the run, then down to 1 at three quarters: the rest learns calibrated scores."""
+    return 1 + (config.positive_weight - 1) * min(1.0, max(0.0, 3 - 4 * share))
+
+
+def _quality(logits: np.ndarray, pool: Sequence[Example]) -> tuple[float, float]:
+    """Minus the mean cross-entropy, and micro F1 over all outputs at 0.5; unknown targets count for neither."""
+    gold = np.array([example.targets for example in pool])
+    known = gold >= 0
+    decided = (logits > 0) & known
+    f1 = 2 * float((decided & (gold == 1)).sum()) / max(1.0, float(decided.sum() + (gold == 1).sum()))
+    loss = binary_cross_entropy_with_logits(torch.from_numpy(logits[known]), torch.from_numpy(gold[known]))
+    return -round(loss.item(), 5), round(f1, 4)
