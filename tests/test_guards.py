@@ -63,6 +63,8 @@ LIBRARIES = {
     "huggingface_hub": {"inference"},
     "tqdm": {"main"},
     "peft": {"train"},
+    "optuna": {"train"},
+    "matplotlib": {"train"},
     "sklearn": {"train"},
     "scipy": {"train"},
     "datasets": {"train"},
@@ -71,7 +73,7 @@ LIBRARIES = {
     "numpy": {"core", "services", "train"},
     "yaml": {"core", "services", "train"},
 }
-MODULES_FOR_TRAINING = {"medbertde.inference.checkpoint", "medbertde.inference.tokens"}
+MODULES_FOR_TRAINING = {f"medbertde.inference.{name}" for name in ("catalogue", "checkpoint", "tokens")}
 MEASURING = {"train.cloze", "train.quality"}  # these jobs judge a model through the public Python API, as users meet it
 SOURCES = [ROOT / "app.py", *(path for top in ("medbertde", "train", "data") for path in (ROOT / top).rglob("*.py"))]
 

@@ -155,7 +155,7 @@ def train(folder: Path, watch: Watch = lambda _epoch, _loss: None) -> Metrics:
     save_checkpoint(model, base.tokenizer, replace(facts, metrics=metrics), folder / "checkpoint")
     write_held_out(folder, by_report(_keys(parts.test), schema.label_ids, truth, new, old))
     before = asdict(measure(truth, old.scores, old.thresholds, schema.label_ids)) if old else None
-    figures = {"new": asdict(metrics), "old": before, "reports": _sizes(parts)}
+    figures = {"new": asdict(metrics), "old": before, "reports": _sizes(parts), "thresholds": thresholds}
     write_metrics(folder, figures | comparison(truth, new, old))
     shutil.rmtree(state_folder(folder))
     return metrics

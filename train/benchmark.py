@@ -1,0 +1,246 @@
+"""Rerun the model card's comparison: every model on every task, searched alike, three seeds, one table.
+
+    python -m train.benchmark --out build/benchmark                       # six models × chest X-ray and CT
+    python -m train.benchmark --out build/b --models GerMedBERT/medbert-512 --trials 30 --storage postgresql://…/optuna
+    python -m train.benchmark --out build/b --reports my.jsonl --schema chest_xray      # any report file as the task
+
+Start the same command on as many machines as there are: workers share the studies (Optuna) through `--storage` and the
+final runs through `--out`; each does what is left and then writes the table of what is complete.
+
+The search space is the paper's: learning rate 1e-5…1e-4 (log), batches of 8…128 reports (as a budget of tokens of the
+same size), at most 100 epochs, patience 5, AdamW with weight decay 0.01. Other than there, the objective is the
+validation loss, never a test figure; the best epoch is scored, not the last one; the warm-up is a share of the run
+(10,000 steps would never end on a few thousand reports); every figure has an interval. `--stand-in MODEL=FOLDER`
+replaces a model that cannot be had, and every table says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from medbertde.inference.catalogue import resolve
+from medbertde.report_file import read_records
+from medbertde.schema import load_schema
+from medbertde.settings import ROOT
+from medbertde.types import TrainingRefused, UserError
+from train import finetune
+from train.benchmark_table import write_tables
+from train.run_folder import CONFIG_FILE, LABELS_FILE, FinetuneConfig
+
+CARD_MODELS = (
+    "GerMedBERT/medbert-512",
+    "GerMedBERT/medbert-512-no-duplicates",
+    "uklfr/gottbert-base",
+    "SCAI-BIO/bio-gottbert-base",
+    "bert-base-multilingual-cased",
+    "smanjil/German-MedBERT",
+)
+REPORTS = ROOT / "data" / "reports"
+TOKENS_PER_WORD = 1.6  # of a word-piece tokenizer on German clinical text, control tokens included
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclass(frozen=True)
+class BenchmarkTask:
+    """Labelled reports of one schema; without a test file a quarter of them is held out by family."""
+
+    name: str
+    schema_id: str
+    reports: Path
+    test: Path | None = None
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What is compared and how long is searched. `stand_ins` maps a model to the folder that is trained instead."""
+
+    out: Path
+    models: Sequence[str]
+    tasks: Sequence[BenchmarkTask]
+    storage: str
+    trials: int = 20
+    seeds: Sequence[int] = (1, 2, 3)
+    epochs: int = 100
+    patience: int = 5
+    precision: str = "no"
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+
+
+def shipped_task(schema_id: str) -> BenchmarkTask:
+    """The shipped reports of a schema, tested on the project's own test reports."""
+    return BenchmarkTask(schema_id, schema_id, REPORTS / f"{schema_id}.jsonl", REPORTS / f"test_{schema_id}.jsonl")
+
+
+def benchmark(plan: Benchmark) -> dict[str, Any]:
+    """Do what is left of the comparison and write its tables; returns the content of `benchmark.json`."""
+    plan.out.mkdir(parents=True, exist_ok=True)
+    for task in plan.tasks:
+        for model in plan.models:
+            settings = search(plan, task, model)
+            for seed in plan.seeds:
+                final_run(plan, task, model, settings, seed)
+    return write_tables(plan.out, [task.name for task in plan.tasks], plan.models, plan.seeds, plan.stand_ins)
+
+
+def search(plan: Benchmark, task: BenchmarkTask, model: str) -> dict[str, Any]:
+    """The settings with the lowest validation loss; trials that are no better than the median so far end early."""
+    study = optuna.create_study(
+        study_name=f"{task.name} {model}",
+        storage=plan.storage,
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=0),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=2),
+    )
+    limit = optuna.study.MaxTrialsCallback(plan.trials, states=DONE)
+    if len(study.get_trials(deepcopy=False, states=DONE)) < plan.trials:
+        study.optimize(lambda trial: _try(plan, task, model, trial), callbacks=[limit])
+    return dict(study.best_params)
+
+
+def _try(plan: Benchmark, task: BenchmarkTask, model: str, trial: optuna.Trial) -> float:
+    """The lowest validation loss under a trial's settings."""
+    settings = {
+        "learning_rate": trial.suggest_float("learning_rate", 1e-5, 1e-4, log=True),
+        "batch_reports": trial.suggest_int("batch_reports", 8, 128, log=True),
+        "warmup_share": trial.suggest_float("warmup_share", 0.0, 0.3),
+    }
+    losses: list[float] = []
+
+    def watch(epoch: int, loss: float) -> None:
+        losses.append(loss)
+        trial.report(loss, epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    folder = _folder(plan, task, model) / f"trial-{trial.number}"
+    _write_run(plan, task, model, settings, seed=0, folder=folder)
+    try:
+        finetune.train(folder, watch)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # a study needs the loss only
+    return min(losses)
+
+
+def final_run(plan: Benchmark, task: BenchmarkTask, model: str, settings: Mapping[str, Any], seed: int) -> None:
+    """Train with the settings found and one seed, unless a worker did or does so."""
+    folder = _folder(plan, task, model) / f"seed-{seed}"
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        return
+    try:
+        _write_run(plan, task, model, settings, seed, folder)
+        finetune.train(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # another try starts anew
+        raise
+    shutil.rmtree(folder / "checkpoint")
+
+
+def _folder(plan: Benchmark, task: BenchmarkTask, model: str) -> Path:
+    return plan.out / task.name / model.replace("/", "--")
+
+
+def _write_run(
+    plan: Benchmark, task: BenchmarkTask, model: str, settings: Mapping[str, Any], seed: int, folder: Path
+) -> None:
+    """A run folder for `train.finetune`: whole reports as they are, read in windows, nothing mixed in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = load_schema(task.schema_id)
+    words = [len(record.text.split()) for record in read_records(task.reports, schema)]
+    per_report = TOKENS_PER_WORD * sum(words) / max(1, len(words))
+    found = dict(settings)
+    config = FinetuneConfig(
+        schema_id=task.schema_id,
+        base_model=str(resolve(plan.stand_ins.get(model, model)).resolve()),
+        name=f"benchmark-{task.name}",
+        test_file=str(task.test.resolve()) if task.test else None,
+        batch_tokens=max(1, round(found.pop("batch_reports") * per_report)),
+        epochs=plan.epochs,
+        patience=plan.patience,
+        reads=None,
+        sentences=False,
+        seed=seed,
+        precision=plan.precision,
+        **found,
+    )
+    (folder / CONFIG_FILE).write_text(json.dumps(asdict(config)), encoding="utf-8")
+    shutil.copyfile(task.reports, folder / LABELS_FILE)
+
+
+def parse(words: Sequence[str] | None = None) -> Benchmark:
+    """The comparison that a command line asks for; `TrainingRefused` for one that cannot be."""
+    args = _parser().parse_args(words)
+    if args.reports and not args.schema:
+        raise TrainingRefused("Zu --reports gehört --schema.", "--reports needs --schema.")
+    stand_ins = dict(_stand_in(each) for each in args.stand_in)
+    if unknown := ", ".join(sorted(stand_ins.keys() - set(args.models))):
+        raise TrainingRefused(
+            f"--stand-in ersetzt Modelle, die nicht verglichen werden: {unknown}.",
+            f"--stand-in replaces models that are not compared: {unknown}.",
+        )
+    own = [BenchmarkTask(args.reports.stem, args.schema, args.reports, args.test)] if args.reports else None
+    return Benchmark(
+        out=args.out,
+        models=args.models,
+        tasks=own or [shipped_task(schema_id) for schema_id in args.tasks],
+        storage=args.storage or f"sqlite:///{args.out / 'studies.sqlite'}",
+        trials=args.trials,
+        seeds=range(1, args.seeds + 1),
+        epochs=args.epochs,
+        patience=args.patience,
+        precision=args.precision,
+        stand_ins=stand_ins,
+    )
+
+
+def _stand_in(text: str) -> tuple[str, str]:
+    model, sign, folder = text.partition("=")
+    if not sign or not folder:
+        raise TrainingRefused(
+            f"--stand-in erwartet MODELL=ORDNER, gefunden: {text}.", f"--stand-in expects MODEL=FOLDER, found: {text}."
+        )
+    return model, folder
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder for runs, studies, tables and plot; all workers share it")
+    add("--models", nargs="+", default=list(CARD_MODELS), help="catalogue ids, Hub ids or folders")
+    add("--tasks", nargs="+", default=["chest_xray", "chest_ct"], help="schemas with shipped reports")
+    add("--reports", type=Path, help="a report file as the only task")
+    add("--schema", help="its schema")
+    add("--test", type=Path, help="its test reports; without, a quarter is held out")
+    add("--storage", help="Optuna storage that workers share: sqlite:///… or postgresql://…")
+    add("--trials", type=int, default=20, help="searched settings per model and task")
+    add("--seeds", type=int, default=3, help="final runs per model and task")
+    add("--epochs", type=int, default=100, help="most epochs of a run")
+    add("--patience", type=int, default=5, help="epochs without a better validation loss that end a run")
+    add("--precision", choices=("no", "bf16", "fp16"), default="no", help="mixed precision")
+    add("--stand-in", action="append", default=[], metavar="MODEL=FOLDER", help="train this folder instead, and say so")
+    return parser
+
+
+def main() -> None:
+    """Command line."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        plan = parse()
+        benchmark(plan)
+    except UserError as error:
+        raise SystemExit(str(error)) from None
+    print((plan.out / "benchmark.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
