@@ -56,7 +56,7 @@ def fit(
 
     A state in `folder` is gone on with; `TrainingRefused` where it belongs to another configuration or other reports.
     """
-    run = _Run(model, base, parts, config, schema, folder)
+    run = Fitting(model, base, parts, config, schema, folder)
     while run.progress.phase < config.epochs and run.progress.phase - run.best.epoch < config.patience:
         run.epoch()
         watch(run.progress.phase - 1, run.validate())
@@ -102,7 +102,7 @@ class Best:
             self.quality, self.epoch = (float(facts["loss"]), float(facts["f1"])), int(facts["epoch"])
 
 
-class _Run:
+class Fitting:
     """The state of one run between its steps. `progress.phase` counts finished epochs, `.step` steps in this one."""
 
     def __init__(
@@ -142,17 +142,21 @@ class _Run:
         pool = self._examples(self._epochs.draw(number))
         plan = buckets([example.tokens for example in pool], self._config.batch_tokens, self._random(number))
         self.progress.total = self.progress.total or self._config.epochs * len(plan)
-        if self._weights is None:
-            self._weights = class_weights(pool) if self._config.class_weights else torch.ones(len(pool[0].targets))
+        self.weigh(pool)
         self._model.train()
         for at in range(self.progress.step, len(plan)):
             share = (number + at / len(plan)) / self._config.epochs
-            loss = self._step([pool[index] for index in plan[at]], share)
+            loss = self.step([pool[index] for index in plan[at]], share)
             self.progress.step, self.progress.done = at + 1, self.progress.done + 1
             self._write(loss=round(loss, 5))
             if time.monotonic() - self._saved > 60 * self._config.checkpoint_minutes:
                 self._save()
         self.progress.phase, self.progress.step = number + 1, 0
+
+    def weigh(self, pool: Sequence[Example]) -> None:
+        """Fix what a positive target of each output weighs, once for the whole run."""
+        if self._weights is None:
+            self._weights = class_weights(pool) if self._config.class_weights else torch.ones(len(pool[0].targets))
 
     def validate(self) -> float:
         """The validation loss after an epoch; keeps the weights if they are the best, and the state."""
@@ -170,8 +174,8 @@ class _Run:
         self.best.give(self._plain)
         return merged(self.accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)).eval()
 
-    def _step(self, batch: Sequence[Example], share: float) -> float:
-        """One update from this process's share of the batch; the mean loss of the whole batch."""
+    def step(self, batch: Sequence[Example], share: float) -> float:
+        """One update from this process's part of the batch, when `share` of the run is done; the whole batch's loss."""
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
         mine = batch[rank::processes]
         known = sum(target >= 0 for example in batch for target in example.targets)
