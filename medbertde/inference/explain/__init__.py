@@ -1,0 +1,13 @@
+"""Attributions: how much each word and sentence of a text moved one logit.
+
+Public are the names below. The modules behind them: `report` (findings), `gap` (a word in a gap), `methods` with
+`paths` and `removal`, `work` and `network` (the passes), `asked`, `reading`, `words`, `shares`, `nodes`, `notices`,
+and `faithfulness`.
+"""
+
+from medbertde.inference.explain.faithfulness import faithfulness
+from medbertde.inference.explain.gap import explain_word
+from medbertde.inference.explain.methods import DEFAULT, METHODS, Baseline
+from medbertde.inference.explain.report import MAX_STEPS, explain, explain_all
+
+__all__ = ["DEFAULT", "MAX_STEPS", "METHODS", "Baseline", "explain", "explain_all", "explain_word", "faithfulness"]

@@ -1,0 +1,167 @@
+"""Methods that follow the gradient: integrated gradients, expected gradients, and the gradient at the text itself.
+
+A score is the gradient with respect to a token's word embedding times what the text changes there, summed over the
+hidden dimension and averaged over the path from the blank row to the text (Sundararajan et al. 2017, arXiv:1703.01365).
+All outputs share the forward passes: per place on the path there is one pass forwards and one backwards per output.
+Sums are kept in float64, whatever the passes compute in. Captum's own `IntegratedGradients` gives the same numbers (a
+test compares them), but runs everything once per output and throws evaluations away when more are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from medbertde.inference.explain.network import Row
+from medbertde.inference.explain.nodes import SIZES, added, weights
+from medbertde.inference.explain.work import FAINT, TOKENS_PER_CHUNK, Piece, Scores, Work, chunks
+from medbertde.inference.rows import cancelled
+
+TOLERANCE = 0.01  # largest relative completeness gap that counts as converged
+DRIFT = 0.1  # largest sum of the scores' changes since the smaller rule, as a share of their sum without signs
+FIRST_LEVEL = 1  # seven nodes; rows that hardly matter begin with three
+RANDOM_STEPS = 32
+
+Read = Callable[[Row, Tensor], Tensor]  # a gradient [n, length, hidden] as scores [n, length]
+
+
+def integrated_gradients(work: Work) -> Scores:
+    """The integral over the path, with as many nodes (3, 7, 15, 31, 63) per row and output as it takes.
+
+    A rule keeps the evaluations of the smaller one. A row's output has converged when its scores add up to the change
+    of the logit within 1 % (of `Work.yardstick`) and the smaller rule gave nearly the same. Rows that half precision is
+    too coarse for are done again in float32.
+    """
+    scores, missed = _integrated(work)
+    again = missed.any(dim=1).nonzero().flatten().tolist()
+    if again and work.network is not work.exact:
+        exact, _ = _integrated(work.exactly(again))
+        by_row = list(scores.by_row)
+        for place, row in enumerate(again):
+            by_row[row] = exact.by_row[place]
+            scores.steps[row] = exact.steps[place]
+        scores = Scores(tuple(by_row), scores.steps)
+    work.report(missed.numel(), missed.numel())
+    return scores
+
+
+def _integrated(work: Work) -> tuple[Scores, Tensor]:
+    """The scores, and which of them ``[rows, columns]`` do not add up."""
+    top = max((level for level, size in enumerate(SIZES) if size <= work.max_steps), default=0)
+    lengths = [len(row.text) for row in work.rows]
+    parts = [torch.zeros(0, len(work.columns), length, dtype=torch.float64) for length in lengths]
+    level_of = torch.full(work.text.shape, top)
+    missed = torch.ones(work.text.shape, dtype=torch.bool)
+    first = (work.change.abs() > FAINT * work.scale.abs()).long() * min(FIRST_LEVEL, top)
+    for level in range(top + 1):
+        places = [added(level) if need.any() else () for need in missed]
+        for row, found in _gradients(work, places, missed, _change).items():
+            parts[row] = torch.cat([parts[row], found])
+        exact = torch.stack([_exact(work, row, parts[row], level) for row in range(len(lengths))])  # [rows, columns]
+        done = missed & exact & (level >= first)
+        level_of[done] = level
+        missed &= ~done
+        work.report(int((~missed).sum()), missed.numel())
+        if not missed.any():
+            break
+    integrals = tuple(_integral(part, level_of[row]) for row, part in enumerate(parts))
+    return Scores(integrals, torch.tensor(SIZES)[level_of]), missed
+
+
+def _exact(work: Work, row: int, parts: Tensor, level: int) -> Tensor:
+    """Whether the scores of a row add up ``[columns]``, and not by chance: the smaller rule says nearly the same."""
+    if len(parts) != SIZES[level]:
+        return torch.zeros(len(work.columns), dtype=torch.bool)
+    now, yardstick = _rule(parts, level), work.yardstick[row].double()
+    adds_up = (now.sum(dim=1) - work.change[row]).abs() <= TOLERANCE * yardstick
+    if level == 0:
+        return adds_up
+    drift = (now - _rule(parts, level - 1)).abs().sum(dim=1)
+    return adds_up & (drift <= DRIFT * now.abs().sum(dim=1).maximum(yardstick))
+
+
+def _rule(parts: Tensor, level: int) -> Tensor:
+    """Scores ``[columns, length]`` by the rule of this level."""
+    return torch.einsum("n,ncl->cl", weights(level), parts[: SIZES[level]])
+
+
+def _integral(parts: Tensor, levels: Tensor) -> Tensor:
+    """Scores ``[columns, length]`` from the evaluations ``[nodes, columns, length]``, each output at its own level."""
+    return torch.stack([_rule(parts[:, [column]], int(level))[0] for column, level in enumerate(levels)])
+
+
+def expected_gradients(work: Work) -> Scores:
+    """GradientSHAP: the mean over places drawn at random (Lundberg and Lee 2017), the same ones for every row.
+
+    Captum's `GradientShap` draws from NumPy's global generator, so that answers would depend on what other threads do.
+    """
+    steps = min(RANDOM_STEPS, work.max_steps)
+    places = torch.rand(steps, generator=torch.Generator().manual_seed(work.seed), dtype=torch.float64)
+    return _mean(work, tuple(places.tolist()), _change)
+
+
+def input_x_gradient(work: Work) -> Scores:
+    """The gradient at the text times the word embedding itself."""
+    return _mean(work, (1.0,), lambda row, gradient: gradient.mul(row.text).sum(dim=-1) * _moves(row))
+
+
+def saliency(work: Work) -> Scores:
+    """The length of the gradient at the text (Simonyan et al. 2014); says how much, not in which direction."""
+    return _mean(work, (1.0,), lambda row, gradient: gradient.norm(dim=-1) * _moves(row))
+
+
+def _mean(work: Work, places: tuple[float, ...], read: Read) -> Scores:
+    everything = torch.ones(work.text.shape, dtype=torch.bool)
+    found = _gradients(work, [places] * len(work.rows), everything, read)
+    work.report(everything.numel(), everything.numel())
+    return Scores(
+        tuple(found[row].mean(dim=0) for row in range(len(work.rows))),
+        torch.full(work.text.shape, len(places)),
+    )
+
+
+def _change(row: Row, gradient: Tensor) -> Tensor:
+    return (gradient * row.change).sum(dim=-1)
+
+
+def _moves(row: Row) -> Tensor:
+    """1 where text and blank may differ, 0 at control tokens ``[length]``."""
+    return row.free.to(row.text.device)
+
+
+def _gradients(work: Work, places: Sequence[Sequence[float]], needed: Tensor, read: Read) -> dict[int, Tensor]:
+    """The scores ``[places, columns, length]`` of each row that has places; zero where an output is not `needed`."""
+    found: dict[int, list[Tensor]] = {}
+    lengths = [len(row.text) for row in work.rows]
+    for chunk in chunks(lengths, places, TOKENS_PER_CHUNK * work.factor):
+        if work.stop():
+            raise cancelled()
+        for piece, scores in zip(chunk, _chunk_gradients(work, chunk, needed, read), strict=True):
+            found.setdefault(piece.row, []).append(scores)
+    return {row: torch.cat(parts) for row, parts in found.items()}
+
+
+@torch.enable_grad()
+def _chunk_gradients(work: Work, chunk: Sequence[Piece], needed: Tensor, read: Read) -> list[Tensor]:
+    """One pass forwards and one backwards per output that some row of the chunk still needs."""
+    rows = [work.rows[piece.row] for piece in chunk]
+    blocks = [_on_path(row, piece.places).requires_grad_() for row, piece in zip(rows, chunk, strict=True)]
+    outputs = work.network(rows, blocks)[:, list(work.columns)]  # [rows of all blocks, columns]
+    scores = [
+        torch.zeros(len(piece.places), len(work.columns), len(row.text), dtype=torch.float64)
+        for row, piece in zip(rows, chunk, strict=True)
+    ]
+    wanted = [column for column in range(len(work.columns)) if any(needed[piece.row, column] for piece in chunk)]
+    for column in wanted:
+        gradients = torch.autograd.grad(outputs[:, column].sum(), blocks, retain_graph=column != wanted[-1])
+        for part, row, gradient in zip(scores, rows, gradients, strict=True):
+            part[:, column] = read(row, gradient.detach()).double().cpu()
+    return scores
+
+
+def _on_path(row: Row, places: Sequence[float]) -> Tensor:
+    """The row at these places between blank (0) and text (1): ``[places, length, hidden]``."""
+    at = torch.tensor(places, dtype=row.text.dtype, device=row.text.device)[:, None, None]
+    return torch.lerp(row.blank[None], row.text[None], at).detach()
