@@ -46,14 +46,14 @@ class _Parts:
     shown: gr.State
 
 
-def build(services: Services, words: Words, language: gr.Radio, schema: gr.Radio) -> None:
-    """Layout, handlers, wiring; `schema` says which findings are asked for."""
+def build(services: Services, words: Words, language: gr.Radio, schema: gr.Radio, shown: gr.State) -> None:
+    """Layout, handlers, wiring; `schema` says which findings are asked for, `shown` holds how far a batch has come."""
     with words(gr.Accordion, TITLE, open=False, elem_id="batch"):
-        parts = _layout(services, words)
+        parts = _layout(services, words, shown)
     _connect(services, parts, language, schema)
 
 
-def _layout(services: Services, words: Words) -> _Parts:
+def _layout(services: Services, words: Words, shown: gr.State) -> _Parts:
     settings = services.settings
     rows = f"{settings.max_import_rows:,}"
     about = Text(
@@ -76,7 +76,7 @@ def _layout(services: Services, words: Words) -> _Parts:
         stop = words(gr.Button, Text("Abbrechen", "Stop"), min_width=140, interactive=False, elem_id="batch-stop")
     card = Card("batch", {}, elem_id="batch-card")
     download = words(gr.DownloadButton, label=DOWNLOAD, visible=False, elem_id="batch-download")
-    return _Parts(files, run, stop, card, download, gr.State(None))
+    return _Parts(files, run, stop, card, download, shown)
 
 
 def _connect(services: Services, parts: _Parts, language: gr.Radio, schema: gr.Radio) -> None:

@@ -5,8 +5,9 @@ Pure functions from the services' dataclasses to the JSON that `cards/batch.js` 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from textwrap import shorten
 from typing import Any
 
@@ -20,24 +21,40 @@ from medbertde.ui.words import Text, decimal
 
 MOST_ROWS = 100
 MOST_FAULTS = 50
+ROUNDING = 1e-4  # percent: 0.29 is 28.999… as a float
 BEGINNING = 70  # characters of a report that say which one it is
 COLUMNS = (Text("Zeile", "Row"), Text("Kennung", "Id"), Text("Befund", "Report"))
+REMARKS = {  # in as many words as a table has room for
+    "names": Text("Name oder Geburtsdatum: bitte entfernen", "name or date of birth: please remove"),
+    "not_german": Text("nicht deutsch", "not German"),
+    "many_unknown": Text("unbekannte Zeichen: Kopie prüfen", "unknown characters: check the copy"),
+    "shattered": Text("unbekannte Wörter: Schreibung prüfen", "unknown words: check the spelling"),
+    "very_short": Text("sehr kurz", "very short"),
+    "markup": Text("HTML im Text", "HTML in the text"),
+    "long_text": Text("in Abschnitten gelesen", "read in windows"),
+    "long_sentence": Text("langer Satz: Satzzeichen prüfen", "long sentence: check full stops"),
+}
+REMARK = Text("Hinweise", "Remarks")
 LEFT_OUT = (Text("Zeile", "Row"), Text("Ausgelassen, weil", "Left out because"))
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table: the findings' ids by state."""
+    """One row of the table: the findings' ids by state, the codes of the remarks."""
 
     number: int
     key: str
     beginning: str
     findings: tuple[tuple[str, ...], ...]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A batch as far as it has come. `elapsed_s` counts from its start; `stopped`: the user ended it."""
+    """A batch as far as it has come. `elapsed_s` counts from its start; `stopped`: the user ended it.
+
+    `present` counts the reports by finding and the whole percent of its probability of being present.
+    """
 
     schema_id: str
     done: int = 0
@@ -47,6 +64,7 @@ class Shown:
     model_version: str = ""
     lines: tuple[Line, ...] = ()
     faults: tuple[tuple[int, Notice], ...] = ()
+    present: Mapping[tuple[str, int], int] = field(default_factory=dict)
     stopped: bool = False
 
     @property
@@ -68,7 +86,24 @@ def grown(shown: Shown, step: Step, elapsed_s: float) -> Shown:
         model_version=step.answers[0]["model_version"] if step.answers else shown.model_version,
         lines=(*shown.lines, *(_line(row, answer) for row, answer in pairs)),
         faults=(*shown.faults, *step.faults)[:MOST_FAULTS],
+        present=Counter(shown.present) + Counter(_percents(step.answers)),
     )
+
+
+def _percents(answers: Iterable[Answer]) -> Iterator[tuple[str, int]]:
+    for answer in answers:
+        for label, found in answer["findings"].items():
+            yield label, int(100 * found["present"] + ROUNDING)
+
+
+def reported(shown: Shown, label: str, threshold: float) -> int:
+    """In how many reports of the batch a finding counts as present from this threshold on.
+
+    >>> reported(Shown("chest_xray", present={("Erguss", 40): 2, ("Erguss", 90): 1}), "Erguss", 0.5)
+    1
+    """
+    lowest = round(100 * threshold)
+    return sum(count for (name, percent), count in shown.present.items() if name == label and percent >= lowest)
 
 
 def _line(row: Row, answer: Answer) -> Line:
@@ -76,7 +111,7 @@ def _line(row: Row, answer: Answer) -> Line:
     findings = tuple(
         tuple(label for label, found in answer["findings"].items() if found["state"] == state) for state in State
     )
-    return Line(row.number, answer["id"] or "", beginning, findings)
+    return Line(row.number, answer["id"] or "", beginning, findings, tuple(answer["warnings"]))
 
 
 def batch_value(language: str, shown: Shown | None) -> dict[str, Any]:
@@ -89,17 +124,18 @@ def batch_value(language: str, shown: Shown | None) -> dict[str, Any]:
         "share": shown.done / shown.total if shown.total else 0.0,
         "going": not (shown.finished or shown.stopped),
         "status": status(shown).say(language),
-        "columns": [*(column.say(language) for column in COLUMNS), *states],
-        "rows": [_cells(line, names) for line in shown.lines],
+        "columns": [*(column.say(language) for column in COLUMNS), *states, REMARK.say(language)],
+        "rows": [_cells(language, line, names) for line in shown.lines],
         "fault_columns": [column.say(language) for column in LEFT_OUT],
         "faults": [[str(number), fault.sentence(language)] for number, fault in shown.faults],
         "model": f"{MODEL.say(language)}: {shown.model_version}" if shown.model_version else "",
     }
 
 
-def _cells(line: Line, names: dict[str, str]) -> list[str]:
+def _cells(language: str, line: Line, names: dict[str, str]) -> list[str]:
     found: Sequence[str] = [", ".join(names[label] for label in labels) for labels in line.findings]
-    return [str(line.number), line.key, line.beginning, *found]
+    remarks = "; ".join(REMARKS[code].say(language) for code in line.remarks)
+    return [str(line.number), line.key, line.beginning, *found, remarks]
 
 
 def status(shown: Shown) -> Text:

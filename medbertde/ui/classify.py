@@ -1,8 +1,8 @@
-"""The tab "Klassifikation": a report in, its findings by state, and the words that speak for or against one of them."""
+"""The tab "Klassifikation": a report in, its findings by state. What speaks for them is in `evidence`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ import gradio as gr
 
 from medbertde.services import Services
 from medbertde.text import decode
-from medbertde.types import InvalidFile, State
-from medbertde.ui import batch
+from medbertde.types import InvalidFile
+from medbertde.ui import batch, evidence, second_model, threshold, what_if
 from medbertde.ui.card import Card
-from medbertde.ui.findings import Shown, evidence_value, findings_value
-from medbertde.ui.view import MODEL_CALL, PRIVATE, caller, refusals
+from medbertde.ui.evidence import Panel, draw
+from medbertde.ui.findings import Shown, findings_value
+from medbertde.ui.view import PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
 SIMULTANEOUS: dict[str, Any] = {"concurrency_id": "classify", "concurrency_limit": 8}  # the runtime joins them
@@ -31,17 +32,20 @@ class _Parts:
     text: gr.Textbox
     upload: gr.UploadButton
     run: gr.Button
-    findings: Card
-    evidence: Card
-    shown: gr.State
+    panel: Panel
 
 
 def build(services: Services, words: Words, language: gr.Radio) -> None:
     """Layout, handlers, wiring; `language` holds the page's language ("de" or "en")."""
     parts = _layout(services, words)
-    _connect_model(services, parts, language)
+    several = gr.State(None)  # of the batch, whose probabilities the thresholds are tried on
+    answered = _connect_model(services, parts, language)
     _connect_input(services, parts, language)
-    batch.build(services, words, language, parts.schema)
+    evidence.connect(services, parts.panel, language)
+    what_if.build(services, words, language, parts.panel, answered, parts.schema)
+    threshold.build(services, words, language, parts.panel, answered, parts.schema, several)
+    second_model.build(services, words, language, parts.panel, answered, parts.schema)
+    batch.build(services, words, language, parts.schema, several)
 
 
 def _layout(services: Services, words: Words) -> _Parts:
@@ -69,19 +73,20 @@ def _layout(services: Services, words: Words) -> _Parts:
                 run = words(
                     gr.Button, Text("Klassifizieren", "Classify"), variant="primary", min_width=140, elem_id="read-run"
                 )
-            evidence = Card("evidence", evidence_value(words.language, None), elem_id="read-evidence")
+            reasons, reason, download = evidence.explanations(words)
         with gr.Column(scale=4, min_width=320, elem_id="read-answer"):
             findings = Card("findings", findings_value(words.language, None), elem_id="read-findings")
-    return _Parts(schema, example, text, upload, run, findings, evidence, gr.State(None))
+    panel = Panel(gr.State(None), findings, reasons, reason, download)
+    return _Parts(schema, example, text, upload, run, panel)
 
 
-def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> None:
-    """The answers: findings of a report, evidence of a finding, both in the page's language."""
-    answer = [parts.shown, parts.findings, parts.evidence]
+def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> list[Any]:
+    """The answers: findings of a report, in the page's language. Returns the events that bring them."""
+    answer = parts.panel.answer
 
     def read(language: str, schema_id: str, report: str, request: gr.Request) -> tuple[Any, ...]:
         prediction = services.reading.classify(services.access.identify(caller(request)), schema_id, report)
-        return _draw(language, Shown(schema_id, report, prediction, dict(services.reading.thresholds(schema_id))))
+        return draw(language, Shown(schema_id, report, prediction, dict(services.reading.thresholds(schema_id))))
 
     @refusals
     def classify(language: str, schema_id: str, report: str, request: gr.Request) -> tuple[Any, ...]:
@@ -91,35 +96,20 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> Non
     def try_example(language: str, schema_id: str, index: str, request: gr.Request) -> tuple[Any, ...]:
         """Output: the text of the example, then the answer to it."""
         if not index:
-            return (gr.skip(),) * 4
+            return (gr.skip(),) * 5
         report = services.reading.example_reports(schema_id)[int(index)].text
         return report, *read(language, schema_id, report, request)
 
-    @refusals
-    def explain(language: str, shown: Shown | None, request: gr.Request, event: gr.EventData) -> tuple[Any, ...]:
-        asked = event._data if isinstance(event._data, dict) else {}
-        if shown is None or asked.get("label") not in shown.prediction.scores:
-            return gr.skip(), gr.skip(), gr.skip()
-        user = services.access.identify(caller(request))
-        target = State(asked["state"]) if asked.get("state") in set(State) else State.PRESENT
-        version = shown.prediction.model_version
-        attribution = services.reading.explain(
-            user, shown.schema_id, shown.text, asked["label"], state=target, model_version=version
-        )
-        return _draw(language, replace(shown, attribution=attribution, target=target))
-
     def clear(language: str) -> tuple[Any, ...]:
-        return _draw(language, None)
+        return draw(language, None)
 
-    shown = {"show_progress": "minimal"}
-    working = {**PRIVATE, **SIMULTANEOUS, **shown, "show_progress_on": parts.findings}
-    explaining = {**MODEL_CALL, **shown, "show_progress_on": parts.evidence}
-    parts.run.click(classify, [language, parts.schema, parts.text], answer, **working).failure(
-        clear, language, answer, **PRIVATE
-    )
-    parts.example.select(try_example, [language, parts.schema, parts.example], [parts.text, *answer], **working)
-    parts.findings.choose(explain, [language, parts.shown], answer, **explaining)
-    language.change(_draw, [language, parts.shown], answer, **PRIVATE)
+    working = {**PRIVATE, **SIMULTANEOUS, "show_progress": "minimal", "show_progress_on": parts.panel.findings}
+    events = [
+        parts.run.click(classify, [language, parts.schema, parts.text], answer, **working),
+        parts.example.select(try_example, [language, parts.schema, parts.example], [parts.text, *answer], **working),
+    ]
+    events[0].failure(clear, language, answer, **PRIVATE)
+    return events
 
 
 def _connect_input(services: Services, parts: _Parts, language: gr.Radio) -> None:
@@ -133,17 +123,12 @@ def _connect_input(services: Services, parts: _Parts, language: gr.Radio) -> Non
         return gr.update(choices=_examples(services, language, schema_id), value="")
 
     def switch(language: str, schema_id: str) -> tuple[Any, ...]:
-        return offer(language, schema_id), *_draw(language, None)
+        return offer(language, schema_id), *draw(language, None)
 
     chosen = [language, parts.schema]
     parts.upload.upload(load, [language, parts.upload], parts.text, **PRIVATE)
-    parts.schema.change(switch, chosen, [parts.example, parts.shown, parts.findings, parts.evidence], **PRIVATE)
+    parts.schema.change(switch, chosen, [parts.example, *parts.panel.answer], **PRIVATE)
     language.change(offer, chosen, parts.example, **PRIVATE)
-
-
-def _draw(language: str, shown: Shown | None) -> tuple[Any, ...]:
-    """State, findings and evidence."""
-    return shown, findings_value(language, shown), evidence_value(language, shown)
 
 
 def _examples(services: Services, language: str, schema_id: str) -> list[tuple[str, str]]:
