@@ -9,7 +9,7 @@ from typing import Any
 from medbertde.report_file import csv_line
 from medbertde.services.exchange import RESEARCH_ONLY
 from medbertde.services.reading import Ranked, RankedWord, Suggested
-from medbertde.types import Candidate
+from medbertde.types import Candidate, Notice
 from medbertde.ui.words import Text, decimal, signed
 
 EMPTY = Text("Die Vorschläge erscheinen hier.", "The candidates appear here.")
@@ -59,28 +59,39 @@ def candidates_value(language: str, filled: Filled | None) -> dict[str, Any]:
     """The candidates of the active model."""
     if filled is None:
         return {"empty": EMPTY.say(language)}
+    notices = _notices(language, filled.suggested.warnings)
     if not filled.suggested.candidates:
-        return {"empty": NOTHING.say(language)}
+        return {"empty": NOTHING.say(language), "notices": notices}
     version = filled.suggested.model_version
     model = Text(f"Modell: {version}", f"Model: {version}")
     items = _items(language, filled.suggested.candidates)
-    return {"hint": HINT.say(language), "items": items, "model": model.say(language)}
+    return {"hint": HINT.say(language), "items": items, "model": model.say(language), "notices": notices}
 
 
 def pair_values(language: str, pair: Pair | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two lists side by side; a word that both name is marked."""
+    """The two lists side by side; a word that both name is marked, a remark on the text is made once."""
     if pair is None:
         return {"empty": ""}, {"empty": ""}
     words = [{item.word for item in answer.candidates} for answer in (pair.first, pair.second)]
+    only_second = [notice for notice in pair.second.warnings if notice not in pair.first.warnings]
     return (
-        _side(language, pair.first, words[1], SHARED.say(language)),
-        _side(language, pair.second, words[0], HINT.say(language)),
+        _side(language, pair.first, words[1], SHARED.say(language), pair.first.warnings),
+        _side(language, pair.second, words[0], HINT.say(language), only_second),
     )
 
 
-def _side(language: str, answer: Suggested, other: set[str], hint: str) -> dict[str, Any]:
-    items = _items(language, answer.candidates, other)
-    return {"title": answer.model_version, "hint": hint, "items": items, "empty": NOTHING.say(language)}
+def _side(language: str, answer: Suggested, other: set[str], hint: str, warnings: Sequence[Notice]) -> dict[str, Any]:
+    return {
+        "title": answer.model_version,
+        "notices": _notices(language, warnings),
+        "hint": hint,
+        "items": _items(language, answer.candidates, other),
+        "empty": NOTHING.say(language),
+    }
+
+
+def _notices(language: str, warnings: Sequence[Notice]) -> list[str]:
+    return [notice.sentence(language) for notice in warnings]
 
 
 def _items(language: str, candidates: Sequence[Candidate], other: set[str] | None = None) -> list[dict[str, Any]]:
@@ -109,7 +120,8 @@ def ranked_value(language: str, ranked: Ranked | None) -> dict[str, Any]:
         for item in ranked.words
     ]
     model = Text(f"Modell: {ranked.model_version}", f"Model: {ranked.model_version}")
-    return {"hint": OWN_HINT.say(language), "items": items, "model": model.say(language)}
+    notices = _notices(language, ranked.warnings)
+    return {"hint": OWN_HINT.say(language), "items": items, "model": model.say(language), "notices": notices}
 
 
 def _detail(item: RankedWord, language: str) -> Text:

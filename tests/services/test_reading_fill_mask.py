@@ -9,6 +9,7 @@ import pytest
 
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
 from medbertde.services.access import Access, Caller
+from medbertde.services.accounts import Accounts
 from medbertde.services.reading import Reading
 from medbertde.types import Forbidden, ModelUnavailable, User
 from tests import tiny
@@ -49,10 +50,11 @@ def test_each_answer_names_the_model_that_gave_it(reading: Reading, anna: User, 
 
 
 def test_a_guest_may_choose_from_the_list_but_name_no_folder(
-    reading: Reading, access: Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reading: Reading, access: Access, accounts: Accounts, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("SPACE_ID", "someone/medbertde")
-    guest = access.accept_terms(access.identify(Caller(None, "session-one")))
+    guest = accounts.user_of(accounts.welcome_guest())
+    assert guest is not None
+    guest = access.accept_terms(guest)
     folder = str(tiny.mlm_folder(tmp_path / "second", seed=5))
     with pytest.raises(Forbidden, match="This needs the role “admin”"):
         reading.suggest(guest, TEXT, 3, second=folder)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from tokenizers import pre_tokenizers
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
-from medbertde.inference.fill_mask import fill_mask
+from medbertde.inference.fill_mask import fill_mask, fillings
+from medbertde.inference.fill_mask.whole import togetherness
 from medbertde.settings import ROOT
 from medbertde.types import InvalidText, ModelUnavailable, UserError
 from tests import tiny
@@ -101,18 +103,39 @@ def test_words_of_several_pieces_are_offered_when_the_model_knows_them(taught: T
     assert 0 < found[taught.word].probability <= 1
 
 
-@pytest.mark.parametrize("text", ["Kein [MASK] eines Pneumothorax.", "Im rechten [MASK] ein Infiltrat."])
-def test_the_shipped_model_offers_words_that_reports_contain_not_beginnings(text: str) -> None:
+@pytest.fixture(scope="module")
+def words_of_reports() -> frozenset[str]:
     reports = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "data" / "reports").glob("*.jsonl"))
-    known = set(re.findall(r"\w+", reports))
-    model = load_checkpoint(ROOT / "data" / "models" / "medbertde-mini")
-    words = [item.word for item in fill_mask(model, text, top_k=10)]
-    assert len(words) == 10
-    assert set(words) <= known
+    return frozenset(word.casefold() for word in re.findall(r"\w+", reports))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> LoadedModel:
+    return load_checkpoint(ROOT / "data" / "models" / "medbertde-mini")
+
+
+@pytest.mark.parametrize("example", yaml.safe_load((ROOT / "data" / "fill_mask_examples.yaml").read_text()), ids=str)
+def test_the_shipped_model_offers_no_invented_words_for_the_examples(
+    shipped: LoadedModel, words_of_reports: frozenset[str], example: dict[str, str]
+) -> None:
+    """Every word stands in a report of this project or is made of two that do."""
+
+    def is_known(word: str) -> bool:
+        parts = [(word[:end], word[end:]) for end in range(3, len(word) - 2)]
+        return word in words_of_reports or any(words_of_reports.issuperset(pair) for pair in parts)
+
+    words = {word for item in fill_mask(shipped, example["text"]) for word in item.word.casefold().split(" … ")}
+    assert [word for word in words if word.isalpha() and not is_known(word)] == []
+
+
+def test_the_shipped_model_tells_words_from_pieces_put_together(shipped: LoadedModel) -> None:
+    words = [f" {word}" for word in ("Metastasennachweis", "Sauerstoffbedarf", "Sputumitor", "Blutungembolie")]
+    word, other, *inventions = togetherness(shipped, [cut.ids for cut in shipped.encoder.pieces(words)])
+    assert min(word, other) > max(inventions)
 
 
 def test_a_piece_that_continues_a_word_is_written_right_behind_it(model: LoadedModel) -> None:
-    for item in fill_mask(model, TEXT, top_k=100, whole=False):
+    for item in fillings(model, TEXT, top_k=100, whole=False).candidates:
         gap = "" if item.word in CLOSING or item.word.startswith("##") else " "
         assert item.text == f"Kein Nachweis eines{gap}{item.word.removeprefix('##')} rechts."
 
@@ -152,6 +175,9 @@ def test_around_a_mask_in_a_long_text_the_nearest_words_are_read(model: LoadedMo
     candidates = fill_mask(model, f"{filler}Kein Nachweis eines [MASK] rechts. {filler}")
     assert len(candidates) == 10
     assert candidates[0].text.startswith("Herz normal")
+    (notice,) = [each for each in fillings(model, f"{filler}Kein Nachweis eines [MASK] rechts. {filler}").warnings]
+    assert notice.code == "partly_read"
+    assert fillings(model, TEXT).warnings == ()
     other = fill_mask(model, f"{filler}Kleiner [MASK] links. {filler}")
     assert [item.probability for item in other] != [item.probability for item in candidates]
 

@@ -12,16 +12,15 @@ from math import exp
 
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.classify import require
-from medbertde.inference.fill_mask_endings import log_probabilities
-from medbertde.inference.fill_mask_gaps import Gaps, read_gaps
+from medbertde.inference.fill_mask.gaps import Gaps, read_gaps
+from medbertde.inference.fill_mask.scores import piece_log_probabilities
 from medbertde.text import MASK, MAX_CHARS, normalise
-from medbertde.types import InvalidText, Task
+from medbertde.types import InvalidText, Notice, Task
 
 MAX_WORDS = 50
 MAX_WORD_CHARS = 60
 MAX_WORD_PIECES = 24
 _SEPARATORS = re.compile(r"[,;\n]+")
-_ROWS = 64  # of one forward pass
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,14 @@ class RankedWord:
         return exp(self.log_likelihood) if self.log_likelihood is not None else 0.0
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """The words, best first, and what to say about the text they are for."""
+
+    words: tuple[RankedWord, ...]
+    warnings: tuple[Notice, ...]
+
+
 def parse_words(typed: str) -> list[str]:
     """The words of a list with commas, semicolons or line ends between them, each once.
 
@@ -55,7 +62,7 @@ def parse_words(typed: str) -> list[str]:
     return list(dict.fromkeys(word for word in words if word))
 
 
-def rank_words(model: LoadedModel, text: str, words: Sequence[str], *, max_chars: int = MAX_CHARS) -> list[RankedWord]:
+def rank_words(model: LoadedModel, text: str, words: Sequence[str], *, max_chars: int = MAX_CHARS) -> Ranking:
     """The words by their mean log-likelihood in the one gap of `text`, best first; unknown ones at the end.
 
     The mean makes words of different length comparable when they are given; the search for new words uses the product
@@ -82,7 +89,7 @@ def rank_words(model: LoadedModel, text: str, words: Sequence[str], *, max_chars
         RankedWord(word, gaps.join([word]), len(pieces), *score)
         for word, pieces, score in zip(words, cut, scores, strict=True)
     ]
-    return sorted(ranked, key=lambda each: -each.mean_probability)
+    return Ranking(tuple(sorted(ranked, key=lambda each: -each.mean_probability)), gaps.notices)
 
 
 def _check(words: Sequence[str]) -> None:
@@ -107,19 +114,16 @@ def _log_likelihoods(
 ) -> list[tuple[float, float] | tuple[None, None]]:
     """Mean log-likelihood and probability of each word; one row per piece, with the pieces behind it masked."""
     unknown = model.encoder.unknown_id
-    asked = [
+    places = [
         (index, pieces, place)
         for index, pieces in enumerate(cut)
         if pieces and unknown not in pieces
         for place in range(len(pieces))
     ]
-    totals = dict.fromkeys((index for index, _, _ in asked), 0.0)
-    for start in range(0, len(asked), _ROWS):
-        part = asked[start : start + _ROWS]
-        inputs = [gaps.row((), pieces[:place], len(pieces) - place) for _, pieces, place in part]
-        scores = log_probabilities(model, *zip(*inputs, strict=True))  # [pieces, vocabulary]
-        for row, (index, pieces, place) in enumerate(part):
-            totals[index] += float(scores[row, pieces[place]])
+    asked = [(gaps.row((), pieces[:place], len(pieces) - place), pieces[place]) for _, pieces, place in places]
+    totals = dict.fromkeys((index for index, _, _ in places), 0.0)
+    for (index, _, _), found in zip(places, piece_log_probabilities(model, asked), strict=True):
+        totals[index] += found
     return [
         (totals[index] / len(pieces), exp(totals[index])) if index in totals else (None, None)
         for index, pieces in enumerate(cut)

@@ -9,7 +9,7 @@ import pytest
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.fill_mask import fill_mask
-from medbertde.inference.fill_mask_words import parse_words, rank_words
+from medbertde.inference.fill_mask.own_words import parse_words, rank_words
 from medbertde.types import InvalidText
 from tests import tiny
 
@@ -39,7 +39,7 @@ def log_likelihood(model: LoadedModel, word: str) -> tuple[float, int]:
 
 
 def test_the_score_is_the_mean_log_probability_of_the_pieces_from_left_to_right(model: LoadedModel) -> None:
-    for item in rank_words(model, TEXT, WORDS):
+    for item in rank_words(model, TEXT, WORDS).words:
         mean, count = log_likelihood(model, item.word)
         assert item.pieces == count
         assert item.log_likelihood == pytest.approx(mean, abs=1e-4)
@@ -48,19 +48,19 @@ def test_the_score_is_the_mean_log_probability_of_the_pieces_from_left_to_right(
 
 
 def test_the_best_fitting_word_comes_first(model: LoadedModel) -> None:
-    means = [item.log_likelihood for item in rank_words(model, TEXT, WORDS)]
+    means = [item.log_likelihood for item in rank_words(model, TEXT, WORDS).words]
     assert means == sorted(means, key=lambda mean: -(mean or 0))
 
 
 def test_a_word_of_one_piece_has_the_probability_it_has_among_the_candidates(model: LoadedModel) -> None:
     best = next(item for item in fill_mask(model, TEXT, 50) if item.word == "Erguss")
-    (own,) = rank_words(model, TEXT, ["Erguss"])
+    (own,) = rank_words(model, TEXT, ["Erguss"]).words
     assert own.pieces == 1
     assert own.probability == pytest.approx(best.probability, rel=1e-4)
 
 
 def test_a_word_the_vocabulary_cannot_write_comes_last_without_a_score(tiny_mlm_folder: Path) -> None:
-    ranked = rank_words(load_checkpoint(tiny_mlm_folder), TEXT, ["Ωmega", "Erguss"])
+    ranked = rank_words(load_checkpoint(tiny_mlm_folder), TEXT, ["Ωmega", "Erguss"]).words
     assert [item.word for item in ranked] == ["Erguss", "Ωmega"]
     assert (ranked[1].log_likelihood, ranked[1].probability, ranked[1].mean_probability) == (None, None, 0.0)
 

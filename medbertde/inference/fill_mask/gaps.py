@@ -11,38 +11,51 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from medbertde.inference.checkpoint import LoadedModel
-from medbertde.inference.fill_mask_vocabulary import CLOSING
+from medbertde.inference.fill_mask.scores import Row
+from medbertde.inference.fill_mask.vocabulary import CLOSING
+from medbertde.notices.remarks import Cut, partly_read, remarks
 from medbertde.text import MASK, MAX_CHARS, clean
-from medbertde.types import InvalidText, ModelUnavailable
+from medbertde.types import InvalidText, ModelUnavailable, Notice
 
 MAX_MASKS = 8
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """A text with `count` gaps: `segments` are the texts between them, `parts` the pieces of these that are read."""
+    """A text with `count` gaps: `segments` are the texts between them, `parts` the pieces of these that are read.
+
+    `cut` counts the words and pieces of all segments, read or not.
+    """
 
     segments: tuple[str, ...]
     parts: tuple[tuple[int, ...], ...]
     mask_id: int
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
+    cut: Cut
 
     @property
     def count(self) -> int:
         """The number of gaps."""
         return len(self.segments) - 1
 
-    def row(self, filled: Sequence[Sequence[int]], now: Sequence[int], masks: int) -> tuple[list[int], int]:
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What to say about the text, and about how much of it was read."""
+        read = sum(map(len, self.parts))
+        partly = (partly_read(read, self.cut.pieces),) if read < self.cut.pieces else ()
+        return (*remarks(" ".join(self.segments), self.cut), *partly)
+
+    def row(self, filled: Sequence[Sequence[int]], now: Sequence[int], masks: int, behind: Sequence[int] = ()) -> Row:
         """Model input and the position of the first of `masks` mask tokens in the gap after the `filled` ones.
 
-        `now` are the pieces that stand in that gap already; every later gap is one mask token.
+        `now` and `behind` are the pieces before and after them in that gap; every later gap is one mask token.
         """
         ids = [*self.prefix, *self.parts[0]]
         for pieces, part in zip(filled, self.parts[1:], strict=False):
             ids += [*pieces, *part]
         position = len(ids) + len(now)
-        ids += [*now, *[self.mask_id] * masks, *self.parts[len(filled) + 1]]
+        ids += [*now, *[self.mask_id] * masks, *behind, *self.parts[len(filled) + 1]]
         for part in self.parts[len(filled) + 2 :]:
             ids += [self.mask_id, *part]
         return [*ids, *self.suffix], position
@@ -57,7 +70,7 @@ class Gaps:
     def join(self, words: Sequence[str], glued: Sequence[bool] = ()) -> str:
         """The text with the words in place; what is `glued` is written right behind what stands before.
 
-        >>> Gaps(("Kein Erguss ", " Kein ", ""), (), 0, (), ()).join([".", "Pneu"])
+        >>> Gaps(("Kein Erguss ", " Kein ", ""), (), 0, (), (), Cut(3, 3, 0)).join([".", "Pneu"])
         'Kein Erguss. Kein Pneu'
         """
         text = self.segments[0]
@@ -82,7 +95,8 @@ def read_gaps(model: LoadedModel, text: str, pieces_per_gap: int, max_chars: int
     # A byte-level mask stands for the word and the space before it, so no space may be left over in front.
     pieces = encoder.pieces([*(segment.rstrip() for segment in segments[:-1]), segments[-1]])
     parts = _around([part.ids for part in pieces], encoder.room - pieces_per_gap * (len(segments) - 1))
-    return Gaps(segments, parts, encoder.mask_id, encoder.prefix, encoder.suffix)
+    cuts = [encoder.cut(segment, part) for segment, part in zip(segments, pieces, strict=True)]
+    return Gaps(segments, parts, encoder.mask_id, encoder.prefix, encoder.suffix, sum(cuts, Cut(0, 0, 0)))
 
 
 def _segments(text: str) -> tuple[str, ...]:

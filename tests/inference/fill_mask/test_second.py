@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
-from medbertde.inference.fill_mask_second import SecondModel, available_entries
+from medbertde.inference.fill_mask.second import SecondModel, available_entries
 from medbertde.types import CheckpointRefused, ModelUnavailable
 from tests import tiny
 
