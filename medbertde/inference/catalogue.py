@@ -1,41 +1,22 @@
 """The models that are known by name, and the way from a name to a checkpoint folder on this machine.
 
-Owns the list of embedded and Hub models with what a user must know of them, and the download: safetensors only, token
-from the environment (`HF_TOKEN`) only, never in a message. Knows nothing of loading; `checkpoint` checks the folder.
+Owns the list of embedded and Hub models with what a user must know of them. Knows nothing of loading; `hub` downloads,
+`checkpoint` checks the folder.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import re
-import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    HTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from safetensors.torch import save_file
-
-from medbertde.inference.checkpoint import REFUSED_SUFFIXES, WEIGHTS_FILE
-from medbertde.types import CheckpointRefused, ModelUnavailable, Task
+from medbertde.inference import hub
+from medbertde.inference.hub import OnBytes
+from medbertde.types import ModelUnavailable, Task
 
 EMBEDDED_FOLDER = Path(__file__).parents[2] / "data" / "models"
-TOKEN_VARIABLE = "HF_TOKEN"
-PICKLED_WEIGHTS = "pytorch_model.bin"
-_WANTED = [
-    *("config.json", WEIGHTS_FILE, "medbertde.json", "README.md"),
-    *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"),
-]
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")
 
 _OPEN_TERMS = {
@@ -52,7 +33,8 @@ _FICTIONAL_TERMS = {
     "de": "Aus frei erfundenen Befunden dieses Projekts trainiert. Nur für die Forschung.",
     "en": "Trained on this project's fictional reports. For research only.",
 }
-_SEE_CARD = "siehe Modellkarte / see model card"
+_SEE_CARD = {"de": "siehe Modellkarte", "en": "see model card"}
+_APACHE = {"de": "Apache-2.0", "en": "Apache-2.0"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +48,7 @@ class Entry:
     title: Mapping[str, str]
     task: Task
     tokenizer: str
-    licence: str
+    licence: Mapping[str, str]
     terms: Mapping[str, str]
     good_for: Mapping[str, str]
     folder: Path | None = None
@@ -87,7 +69,7 @@ def _embedded(model_id: str, title: Mapping[str, str], good_for: Mapping[str, st
         title=title,
         task=Task.CLASSIFY if schema_id else Task.FILL_MASK,
         tokenizer="WordPiece",
-        licence="wie dieses Projekt / as this project",
+        licence={"de": "wie dieses Projekt (MIT)", "en": "as this project (MIT)"},
         terms=_FICTIONAL_TERMS,
         good_for=good_for,
         folder=EMBEDDED_FOLDER / model_id,
@@ -102,7 +84,7 @@ def _hub(
     parameters: float,
     good_for: Mapping[str, str],
     *,
-    licence: str = _SEE_CARD,
+    licence: Mapping[str, str] = _SEE_CARD,
     gated: bool = False,
 ) -> Entry:
     return Entry(
@@ -154,11 +136,11 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     _hub(
         "GerMedBERT/medbert-512-no-duplicates",
-        "medBERT.de (dedupliziert)",
+        "medBERT.de no-duplicates",
         "WordPiece 30k",
         109.1,
         {"de": "wie medBERT.de, ohne Token erhältlich", "en": "as medBERT.de, available without a token"},
-        licence="Apache-2.0",
+        licence=_APACHE,
     ),
     _hub(
         "uklfr/gottbert-base",
@@ -180,7 +162,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "WordPiece 119k",
         178.0,
         {"de": "Vergleich mit einem mehrsprachigen Modell", "en": "comparison with a multilingual model"},
-        licence="Apache-2.0",
+        licence=_APACHE,
     ),
     _hub(
         "smanjil/German-MedBERT",
@@ -197,11 +179,11 @@ def find(name: str) -> Entry | None:
     return next((entry for entry in CATALOGUE if entry.id == name), None)
 
 
-def resolve(name: str, cache: Path | None = None) -> Path:
+def resolve(name: str, cache: Path | None = None, *, on_bytes: OnBytes | None = None) -> Path:
     """The checkpoint folder of a catalogue id, a folder or a Hub id (``owner/name``, optionally ``@revision``).
 
-    A Hub model is downloaded once into `cache` (default: the Hub's own cache) and found there offline.
-    `ModelUnavailable` says why there is none and what to do.
+    A Hub model is downloaded once into `cache` (default: the Hub's own cache) and found there offline; `on_bytes` hears
+    how far that is. `ModelUnavailable` says why there is none and what to do.
     """
     entry = find(name)
     if entry and entry.folder:
@@ -211,9 +193,9 @@ def resolve(name: str, cache: Path | None = None) -> Path:
                 f"The embedded model {name} is missing in data/models/. Please check out the whole repository.",
             )
         return entry.folder
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
+    folder = os.path.expanduser(name)  # unlike Path, these two answer any typed text without an error
+    if os.path.isdir(folder):
+        return Path(folder)
     if not _HUB_ID.fullmatch(name) or (entry is None and "/" not in name):
         known = ", ".join(entry.id for entry in CATALOGUE)
         raise ModelUnavailable(
@@ -221,70 +203,4 @@ def resolve(name: str, cache: Path | None = None) -> Path:
             f"There is no model “{name}”. Possible are a folder, a Hub id or: {known}.",
         )
     repo, _, revision = name.partition("@")
-    return _from_hub(repo, revision or None, cache or Path(constants.HF_HUB_CACHE))
-
-
-def _from_hub(repo: str, revision: str | None, cache: Path) -> Path:
-    """The snapshot of a Hub repository with safetensors and nothing that could run code."""
-    snapshot = _download(repo, revision, cache, _WANTED)
-    if not (snapshot / WEIGHTS_FILE).exists():
-        snapshot = _download(repo, revision, cache, [*_WANTED, PICKLED_WEIGHTS])
-    if not any(path.suffix in REFUSED_SUFFIXES for path in snapshot.rglob("*")):
-        return snapshot
-    clean = cache / "medbertde" / f"{repo.replace('/', '--')}-{snapshot.name[:12]}"
-    if not clean.is_dir():
-        _write_clean(snapshot, clean)
-    return clean
-
-
-def _download(repo: str, revision: str | None, cache: Path, patterns: list[str]) -> Path:
-    token = os.environ.get(TOKEN_VARIABLE) or False  # False: not the token someone once stored on this machine either
-    try:
-        return Path(snapshot_download(repo, revision=revision, cache_dir=cache, allow_patterns=patterns, token=token))
-    except GatedRepoError:
-        raise ModelUnavailable(
-            f"Das Modell {repo} ist zugangsbeschränkt. Bitte auf huggingface.co/{repo} die Bedingungen annehmen und "
-            f"ein Zugriffstoken in der Umgebungsvariable {TOKEN_VARIABLE} setzen.",
-            f"The model {repo} is gated. Please accept its terms on huggingface.co/{repo} and set an access token in "
-            f"the environment variable {TOKEN_VARIABLE}.",
-        ) from None
-    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
-        raise ModelUnavailable(
-            f"Das Modell {repo} gibt es auf dem Hub nicht (oder nur nicht öffentlich). Bitte die Schreibweise prüfen.",
-            f"The model {repo} is not on the Hub (or is not public). Please check the spelling.",
-        ) from None
-    except (OSError, HTTPError):
-        raise ModelUnavailable(
-            f"Das Modell {repo} liegt nicht auf diesem Rechner, und der Hugging Face Hub ist nicht erreichbar. Bitte "
-            "einmal mit Internetzugang laden oder einen Modellordner angeben.",
-            f"The model {repo} is not on this machine and the Hugging Face Hub cannot be reached. Please load it once "
-            "with internet access or give a model folder.",
-        ) from None
-
-
-def _write_clean(snapshot: Path, clean: Path) -> None:
-    """A folder with the snapshot's harmless files; pickled weights become safetensors. Written beside, then renamed."""
-    partial = clean.with_name(f".{clean.name}.partial-{uuid.uuid4().hex[:8]}")
-    partial.mkdir(parents=True)
-    try:
-        for path in snapshot.iterdir():
-            if path.is_file() and path.suffix not in REFUSED_SUFFIXES:
-                (partial / path.name).symlink_to(path.resolve())
-        if not (partial / WEIGHTS_FILE).exists():
-            _convert_weights(snapshot / PICKLED_WEIGHTS, partial / WEIGHTS_FILE)
-        partial.rename(clean)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _convert_weights(pickled: Path, target: Path) -> None:
-    """Rewrite pickled weights as safetensors with torch's restricted reader, which builds tensors and runs no code."""
-    try:
-        weights = torch.load(pickled, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise CheckpointRefused(
-            f"Die Datei {pickled.name} enthält anderes als Gewichte oder ist beschädigt und wird nicht geladen.",
-            f"The file {pickled.name} holds other things than weights or is damaged, and is not loaded.",
-        ) from error
-    tensors = {name: weight.clone().contiguous() for name, weight in weights.items()}
-    save_file(tensors, target, metadata={"format": "pt"})
+    return hub.download(repo, revision or None, cache, on_bytes=on_bytes)

@@ -23,27 +23,27 @@ from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils import logging as transformers_logging
 
+from medbertde.inference.memory import available_bytes
+from medbertde.inference.tokenizer_files import read_tokenizer
 from medbertde.inference.tokens import Pieces, TextEncoder, text_encoder
+from medbertde.inference.weights_file import WEIGHTS_FILE, read_weights_file
 from medbertde.schema import Schema, load_schema
 from medbertde.types import CheckpointRefused, InvalidSchema, Metrics, Reading, State, Task
 
 FACTS_FILE = "medbertde.json"
-WEIGHTS_FILE = "model.safetensors"
 FORMAT = 1
 REFUSED_SUFFIXES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".py"})
 
-_ARCHITECTURES = {
-    "ForMaskedLM": (Task.FILL_MASK, AutoModelForMaskedLM),
-    "ForSequenceClassification": (Task.CLASSIFY, AutoModelForSequenceClassification),
-}
+_ARCHITECTURES = {"ForMaskedLM": Task.FILL_MASK, "ForSequenceClassification": Task.CLASSIFY}
+_LOADERS = {Task.FILL_MASK: AutoModelForMaskedLM, Task.CLASSIFY: AutoModelForSequenceClassification}
 _UNLIMITED = 1_000_000  # tokenizers without a limit report an astronomically large one
+_BYTES_PER_PARAMETER = 4  # weights are served in float32
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,12 @@ def load_checkpoint(folder: Path, device: str = "cpu", *, name: str | None = Non
 
     `name` names the version where the folder has no `medbertde.json` (a model from the Hub); of a path, its last part.
     """
-    raw = _check_files(folder)
-    task, loader = _architecture(folder, raw)
-    facts = _facts(folder, task, name)
+    task, facts = read_folder(folder, name=name)
+    loader = _LOADERS[task]
     config = _config(folder)
     tokenizer = _tokenizer(folder, config)
     schema, outputs = _check_labels(folder, facts, config) if task is Task.CLASSIFY else (None, ())
+    _check_memory(folder, loader, config, device)
     model = _model(folder, loader)
     max_tokens = _max_tokens(model, tokenizer)
     return LoadedModel(
@@ -162,6 +162,12 @@ def load_checkpoint(folder: Path, device: str = "cpu", *, name: str | None = Non
         max_tokens=max_tokens,
         folder=folder,
     )
+
+
+def read_folder(folder: Path, *, name: str | None = None) -> tuple[Task, CheckpointFacts]:
+    """What a folder says it is, checked as far as that goes without loading tokenizer and weights."""
+    task = _architecture(folder, _check_files(folder))
+    return task, _facts(folder, task, name)
 
 
 def verify(folder: Path) -> CheckpointFacts:
@@ -228,6 +234,9 @@ def _check_files(folder: Path) -> dict[str, Any]:
     """Refuse missing, dangerous and cut-off files; the raw configuration."""
     if not folder.is_dir():
         _refuse(folder, "den Ordner gibt es nicht", "there is no such folder")
+    _require_file(
+        folder, "config.json"
+    )  # first: what is no model may be a whole disk, which nobody should look through
     dangerous = sorted(path.name for path in folder.rglob("*") if path.suffix.lower() in REFUSED_SUFFIXES)
     if dangerous:
         _refuse(
@@ -235,9 +244,7 @@ def _check_files(folder: Path) -> dict[str, Any]:
             f"er enthält Dateien, die Programmcode ausführen können ({', '.join(dangerous)}); erlaubt ist safetensors",
             f"it contains files that can run code ({', '.join(dangerous)}); only safetensors is allowed",
         )
-    for name in ("config.json", WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            _refuse(folder, f"die Datei {name} fehlt", f"the file {name} is missing")
+    _require_file(folder, WEIGHTS_FILE)
     raw = _read_json(folder / "config.json")
     tokenizer_config = folder / "tokenizer_config.json"
     if "auto_map" in raw or (tokenizer_config.is_file() and "auto_map" in _read_json(tokenizer_config)):
@@ -246,20 +253,19 @@ def _check_files(folder: Path) -> dict[str, Any]:
     return raw
 
 
+def _require_file(folder: Path, name: str) -> None:
+    if not (folder / name).is_file():
+        _refuse(folder, f"die Datei {name} fehlt", f"the file {name} is missing")
+
+
 def _check_weights_file(folder: Path) -> None:
     """Refuse a safetensors file whose size is not what its header promises (an interrupted copy, an LFS pointer)."""
-    path = folder / WEIGHTS_FILE
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        header_size = int.from_bytes(file.read(8), "little")
-        header = file.read(header_size) if header_size < size else b""
     try:
-        entries = json.loads(header)
-        end = max(entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__")
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-        end = -1
-    expected = 8 + header_size + end
-    if end < 0 or expected != size:
+        weights = read_weights_file(folder / WEIGHTS_FILE)
+    except OSError as error:
+        _refuse(folder, f"{WEIGHTS_FILE} ist nicht lesbar", f"{WEIGHTS_FILE} cannot be read", error)
+    if not weights.whole:
+        size = weights.size
         found = f"{size:,}".replace(",", ".")
         _refuse(
             folder,
@@ -268,11 +274,11 @@ def _check_weights_file(folder: Path) -> None:
         )
 
 
-def _architecture(folder: Path, raw: Mapping[str, Any]) -> tuple[Task, type]:
+def _architecture(folder: Path, raw: Mapping[str, Any]) -> Task:
     names = raw.get("architectures") or ["?"]
-    for suffix, (task, loader) in _ARCHITECTURES.items():
+    for suffix, task in _ARCHITECTURES.items():
         if str(names[0]).endswith(suffix):
-            return task, loader
+            return task
     _refuse(
         folder,
         f"die Architektur {names[0]} ist nicht verwendbar; erwartet wird …ForMaskedLM oder …ForSequenceClassification",
@@ -305,7 +311,7 @@ def _config(folder: Path) -> PretrainedConfig:
 def _tokenizer(folder: Path, config: PretrainedConfig) -> PreTrainedTokenizerBase:
     """The tokenizer, refused when it is empty or does not fit the weights' vocabulary."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = read_tokenizer(folder)
         text_encoder(tokenizer, max_tokens=_UNLIMITED)
     except Exception as error:  # noqa: BLE001  # the Rust tokenizer raises plain Exception for malformed files
         _refuse(folder, "der Tokenizer ist nicht lesbar", "the tokenizer cannot be read", error)
@@ -372,6 +378,25 @@ def _check_calibration(folder: Path, facts: CheckpointFacts, schema: Schema) -> 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:4]) + (" …" if len(names) > 4 else "") if names else "–"
+
+
+def _check_memory(folder: Path, loader: type, config: PretrainedConfig, device: str) -> None:
+    """Refuse a model that the device has no room for, by its weights and by what its configuration would allocate."""
+    with torch.device("meta"):  # shapes only
+        try:
+            promised = sum(weight.numel() for weight in loader.from_config(config).parameters())  # type: ignore[attr-defined]
+        except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
+            _refuse(folder, "config.json beschreibt kein Modell", "config.json describes no model", error)
+    needed = _BYTES_PER_PARAMETER * max(promised, read_weights_file(folder / WEIGHTS_FILE).parameters)
+    available = available_bytes(device)
+    if needed > available:
+        there, wanted = f"{available / 1e9:.1f} GB", f"{needed / 1e9:.1f} GB"
+        _refuse(
+            folder,
+            f"es braucht etwa {wanted.replace('.', ',')} Speicher, frei sind {there.replace('.', ',')}; bitte ein "
+            "kleineres Modell wählen oder andere Programme beenden",
+            f"it needs about {wanted} of memory, {there} are free; please choose a smaller model or end other programs",
+        )
 
 
 def _model(folder: Path, loader: type) -> PreTrainedModel:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from medbertde.inference.catalogue import resolve
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify
-from medbertde.inference.explain import METHOD, explain
+from medbertde.inference.explain import DEFAULT, Baseline, explain, explain_all, explain_word, faithfulness
 from medbertde.inference.fill_mask import fill_mask
 from medbertde.inference.runtime import pick_device
-from medbertde.types import Attribution, Candidate, Prediction, State
+from medbertde.types import Attribution, Candidate, Faithfulness, Prediction, State
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,37 @@ class Model:
         return fill_mask(self.loaded, text, top_k)
 
     def explain(
-        self, text: str, label: str, method: str = METHOD, *, target: State | str = State.PRESENT
+        self,
+        text: str,
+        label: str,
+        method: str = DEFAULT,
+        *,
+        target: State | str = State.PRESENT,
+        baseline: Baseline | str = Baseline.PAD,
     ) -> Attribution:
-        """Which words moved the logit of `label`."""
-        return explain(self.loaded, text, label, target=target, method=method)
+        """Which sentences and words moved the logit of `label`."""
+        return explain(self.loaded, text, label, target=target, method=method, baseline=baseline)
+
+    def explain_all(
+        self,
+        text: str,
+        labels: Mapping[str, State] | Sequence[str] | None = None,
+        method: str = DEFAULT,
+        *,
+        baseline: Baseline | str = Baseline.PAD,
+    ) -> dict[str, Attribution]:
+        """As `explain` for several findings (default: all) from the same passes."""
+        return explain_all(self.loaded, text, labels, method=method, baseline=baseline)
+
+    def explain_word(
+        self, text: str, word: str, method: str = DEFAULT, *, baseline: Baseline | str = Baseline.PAD
+    ) -> Attribution:
+        """Which words around `[MASK]` make the model put `word` there."""
+        return explain_word(self.loaded, text, word, method=method, baseline=baseline)
+
+    def faithfulness(self, attribution: Attribution) -> Faithfulness:
+        """How far an attribution of a finding says what the model does."""
+        return faithfulness(self.loaded, attribution)
 
 
 def load(name: str, device: str = "auto") -> Model:

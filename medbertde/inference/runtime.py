@@ -45,7 +45,7 @@ class Runtime:
         if threads:
             torch.set_num_threads(threads)
         self._models: Mapping[str, LoadedModel] = MappingProxyType({})
-        self._swapping = threading.Lock()
+        self.exchanging = threading.RLock()  # held by whoever exchanges a model, so that one comes after the other
         self._joiner = Joiner()
 
     def swap(self, slot: str, folder: Path, *, name: str | None = None) -> LoadedModel:
@@ -53,14 +53,28 @@ class Runtime:
 
         Raises `CheckpointRefused` and changes nothing when the folder cannot be served in this slot.
         """
-        with self._swapping:
-            newcomer = load_checkpoint(folder, self.device, name=name)
-            _require_slot(newcomer, slot)
-            if newcomer.task is Task.CLASSIFY:
-                prepare(newcomer, self.precision)
-            _warm_up(newcomer)
-            self._models = MappingProxyType({**self._models, slot: newcomer})
+        with self.exchanging:
+            newcomer = self.load(slot, folder, name=name)
+            self.put(slot, newcomer)
         return newcomer
+
+    def load(self, slot: str, folder: Path, *, name: str | None = None) -> LoadedModel:
+        """A model for `slot`, checked and warmed up, that does not answer yet; `CheckpointRefused` as for `swap`."""
+        newcomer = load_checkpoint(folder, self.device, name=name)
+        _require_slot(newcomer, slot)
+        if newcomer.task is Task.CLASSIFY:
+            prepare(newcomer, self.precision)
+        _warm_up(newcomer)
+        return newcomer
+
+    def put(self, slot: str, model: LoadedModel) -> None:
+        """Let a model from `load` answer for its slot from the next call on."""
+        with self.exchanging:
+            self._models = MappingProxyType({**self._models, slot: model})
+
+    def models(self) -> Mapping[str, LoadedModel]:
+        """The model that answers in each slot."""
+        return self._models
 
     def versions(self) -> dict[str, str]:
         """The version that answers in each slot."""

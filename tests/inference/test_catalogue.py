@@ -70,7 +70,9 @@ def cached(cache: Path, repo: str, source: Path) -> Path:
 def test_the_catalogue_describes_every_model_in_both_languages() -> None:
     assert len({entry.id for entry in CATALOGUE}) == len(CATALOGUE) == 9
     for entry in CATALOGUE:
-        assert {*entry.title} == {*entry.terms} == {*entry.good_for} == {"de", "en"}
+        for text in (entry.title, entry.licence, entry.terms, entry.good_for):
+            assert {*text} == {"de", "en"}
+            assert all(text.values())
         assert (entry.folder is None) != (entry.hub_id is None)
         assert (entry.schema_id in schema_ids()) == (entry.task is Task.CLASSIFY)
     assert [entry.id for entry in CATALOGUE if entry.gated] == ["GerMedBERT/medbert-512"]
@@ -82,7 +84,7 @@ def test_a_folder_is_found_by_its_path(tiny_mlm_folder: Path) -> None:
 
 def test_an_embedded_model_is_found_by_its_id(monkeypatch: pytest.MonkeyPatch, tiny_mlm_folder: Path) -> None:
     entry = catalogue.Entry(
-        "x", {}, Task.FILL_MASK, "WordPiece", licence="", terms={}, good_for={}, folder=tiny_mlm_folder
+        "x", {}, Task.FILL_MASK, "WordPiece", licence={}, terms={}, good_for={}, folder=tiny_mlm_folder
     )
     monkeypatch.setattr(catalogue, "CATALOGUE", (entry,))
     assert find("x") == entry

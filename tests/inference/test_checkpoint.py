@@ -126,6 +126,10 @@ def lose_output(config: dict[str, Any]) -> None:
 
 REFUSALS: Mapping[str, tuple[Callable[[Path], object], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "die Datei config.json fehlt"),
+    "any other folder": (
+        lambda f: [path.unlink() if path.name != "x.py" else None for path in f.iterdir()] and (f / "x.py").touch(),
+        "die Datei config.json fehlt",
+    ),
     "no weights": (lambda f: (f / WEIGHTS_FILE).unlink(), "die Datei model.safetensors fehlt"),
     "no facts": (lambda f: (f / FACTS_FILE).unlink(), "die Datei medbertde.json fehlt"),
     "no folder": (lambda f: shutil.rmtree(f), "den Ordner gibt es nicht"),

@@ -30,6 +30,19 @@ def test_nothing_is_active_before_the_first_activation(database: Database) -> No
     assert active(database) is None
 
 
+def test_a_version_that_was_moved_is_looked_for_in_its_new_folder(database: Database, anna: User) -> None:
+    add(database, "v1")
+    activate(database, "v1", anna)
+    with database.write() as session:
+        models.move_version(session, version="v1", folder="elsewhere")
+        with pytest.raises(NotFound):
+            models.move_version(session, version="v2", folder="elsewhere")
+    with database.read() as session:
+        found = models.active_version(session, schema_id="chest_xray")
+    assert found
+    assert (found.version, found.folder) == ("v1", "elsewhere")
+
+
 def test_rolling_back_keeps_the_whole_story(database: Database, anna: User, ben: User) -> None:
     add(database, "v1")
     add(database, "v2")
