@@ -5,6 +5,8 @@ Owns SQLAlchemy and Alembic; knows neither models, files nor pages. Use it as
 dataclasses and never commit.
 """
 
+from medbertde.store import account_tables as account_tables
+from medbertde.store import work_tables as work_tables  # known to whoever compares or creates the tables
 from medbertde.store.session import Database, Session, StorageError, open_database
 
 __all__ = ["Database", "Session", "StorageError", "open_database"]

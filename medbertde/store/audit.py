@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 
 from medbertde.store.session import Session
 from medbertde.store.tables import AuditRow, UserRow
@@ -31,11 +31,12 @@ def record(session: Session, *, user_id: int | None, action: str, facts: Mapping
     session.flush()
 
 
-def entries(session: Session, *, limit: int = 100) -> list[AuditEntry]:
-    """The newest lines first."""
+def entries(session: Session, *, limit: int = 100, before: int | None = None) -> list[AuditEntry]:
+    """The newest lines first; `before` goes on below the line with this id."""
     rows = session.execute(
         select(AuditRow, UserRow.name)
         .outerjoin(UserRow, UserRow.id == AuditRow.user_id)
+        .where(AuditRow.id < before if before is not None else true())
         .order_by(AuditRow.id.desc())
         .limit(limit)
     )

@@ -17,11 +17,23 @@ from typing import Any
 
 from sqlalchemy import Select, func, insert, select
 
-from medbertde.store.queue import release
+from medbertde.store.consensus import consensus, values_by_annotator
+from medbertde.store.intake import test_reports
+from medbertde.store.queue import finish, finish_imported
 from medbertde.store.reports import lock_report
 from medbertde.store.session import Session
 from medbertde.store.tables import LabelEventRow, RationaleRow, ReportRow, SubmissionRow, UserRow
-from medbertde.types import Conflict, LabelChange, LabelRevision, Rationale, ReportRecord, Source, State
+from medbertde.types import (
+    Conflict,
+    LabelChange,
+    LabelRevision,
+    Purpose,
+    Rationale,
+    ReportRecord,
+    SavedElsewhere,
+    Source,
+    State,
+)
 
 _CHUNK = 1000  # reports or events per read of an export
 
@@ -63,18 +75,21 @@ def save(
     comment: str = "",
     flagged: bool = False,
     rationales: Sequence[Rationale] = (),
+    seen: int | None = None,
 ) -> tuple[LabelRevision, ...]:
     """Store one save: the report counts as annotated by this user from now on, also with no finding at all.
 
     Findings that are not among `changes` keep their value; a change that changes nothing and answers no suggestion
     leaves no event. `rationales` are all the evidence that holds after this save. The same `client_uuid` again writes
     nothing and returns the first result, so a retry is safe; with another report, schema or user it is a `Conflict`.
+    `seen` is this user's last save of the report that the page knew, 0 for none: another one is `SavedElsewhere`.
     """
     lock_report(session, report_id=report_id)
     earlier = session.scalar(select(SubmissionRow).where(SubmissionRow.client_uuid == client_uuid))
     if earlier is not None:
         _require_same(earlier, report_id, schema_id, user_id)
         return _revisions_of(session, earlier.id)
+    _require_seen(session, report_id, schema_id, user_id, seen)
     submission = SubmissionRow(
         client_uuid=client_uuid,
         report_id=report_id,
@@ -92,8 +107,13 @@ def save(
     session.flush()
     session.add_all(_events(submission.id, changes, before))
     session.add_all(RationaleRow(**_span(submission.id, rationale)) for rationale in rationales)
-    release(session, report_id=report_id, schema_id=schema_id, user_id=user_id)
+    finish(session, report_id=report_id, schema_id=schema_id, user_id=user_id)
     return _revisions_of(session, submission.id)
+
+
+def find_save(session: Session, *, client_uuid: str) -> int | None:
+    """The number of the save with this client UUID, None when there is none."""
+    return session.scalar(select(SubmissionRow.id).where(SubmissionRow.client_uuid == client_uuid))
 
 
 def save_imported(
@@ -126,6 +146,7 @@ def save_imported(
         session.execute(insert(LabelEventRow), events)
     if spans:
         session.execute(insert(RationaleRow), spans)
+    finish_imported(session, report_ids=list(fresh), schema_id=schema_id, user_id=user_id)
     return len(fresh)
 
 
@@ -139,7 +160,8 @@ def current(session: Session, *, report_id: int, schema_id: str, user_id: int | 
         if latest is None:
             return {}
         user_id = latest.user_id
-    return _mentioned(_values_by_annotator(session, schema_id, [report_id]).get((report_id, user_id), {}))
+    values = values_by_annotator(session, schema_id=schema_id, report_ids=[report_id])
+    return _mentioned(values.get((report_id, user_id), {}))
 
 
 def latest_submission(
@@ -166,7 +188,11 @@ def recent_by_user(session: Session, *, user_id: int, schema_id: str, limit: int
     """The reports this user saved last, each once, newest first."""
     newest = (
         select(func.max(SubmissionRow.id))
-        .where(SubmissionRow.user_id == user_id, SubmissionRow.schema_id == schema_id)
+        .where(
+            SubmissionRow.user_id == user_id,
+            SubmissionRow.schema_id == schema_id,
+            SubmissionRow.purpose == Purpose.ANNOTATION,
+        )
         .group_by(SubmissionRow.report_id)
     )
     rows = session.execute(
@@ -195,9 +221,9 @@ def revisions(session: Session, *, schema_id: str) -> Iterator[tuple[str, LabelR
 def labelled_records(session: Session, *, schema_id: str, include_flagged: bool = True) -> Iterator[ReportRecord]:
     """The annotated reports of a schema in import order, read in chunks while the session is open.
 
-    A report's labels and rationales are those of the annotator who saved it last; an annotated report without findings
-    comes with empty `labels`. `meta` tells the provenance: `annotator` (whose values these are), `annotators` (all who
-    saved it), `annotated_at`, `schema_version` and, where it holds, `flagged`. Training leaves flagged reports out.
+    The labels are the report's `consensus`; an annotated report without findings comes with empty `labels`. `meta`
+    tells what they rest on: `provenance`, `annotator` (who saved last), `annotators` (all who read it), `annotated_at`,
+    `schema_version` and, where it holds, `flagged` and `split` (test). Training leaves flagged and test reports out.
     """
     newest = (
         select(func.max(SubmissionRow.id), SubmissionRow.report_id)
@@ -216,8 +242,9 @@ def labelled_records(session: Session, *, schema_id: str, include_flagged: bool 
 
 def _gold_records(session: Session, schema_id: str, chosen: Mapping[int, int]) -> Iterator[tuple[ReportRecord, bool]]:
     """The record and the flag of each chosen submission ({submission id: report id}), in import order."""
-    values = _values_by_annotator(session, schema_id, chosen.values())
+    settled = consensus(session, schema_id=schema_id, report_ids=chosen.values())
     annotators = _annotators(session, schema_id, chosen.values())
+    tests = test_reports(session, schema_id=schema_id, report_ids=chosen.values())
     evidence = _rationales_of(session, chosen)
     query = (
         select(ReportRow, SubmissionRow, UserRow.name)
@@ -227,7 +254,9 @@ def _gold_records(session: Session, schema_id: str, chosen: Mapping[int, int]) -
         .order_by(ReportRow.id)
     )
     for report, submission, annotator in session.execute(query):
+        holds = settled[report.id]
         provenance = {
+            "provenance": holds.provenance.value,
             "annotator": annotator,
             "annotators": ", ".join(annotators[report.id]),
             "annotated_at": submission.created_at.isoformat(timespec="seconds"),
@@ -237,27 +266,14 @@ def _gold_records(session: Session, schema_id: str, chosen: Mapping[int, int]) -
             text=report.text,
             id=report.key,
             modality=report.modality,
-            labels=_mentioned(values.get((report.id, submission.user_id), {})),
+            labels=holds.labels,
             rationales=evidence.get(submission.id, ()),
-            meta=report.meta | provenance | ({"flagged": "true"} if submission.flagged else {}),
+            meta=report.meta
+            | provenance
+            | ({"flagged": "true"} if holds.flagged else {})
+            | ({"split": "test"} if report.id in tests else {}),
         )
-        yield record, submission.flagged
-
-
-def _values_by_annotator(
-    session: Session, schema_id: str, report_ids: Collection[int]
-) -> dict[tuple[int, int], dict[str, State | None]]:
-    """The last value of each finding by (report id, user id); None where the last event said: not mentioned."""
-    folded: dict[tuple[int, int], dict[str, State | None]] = {}
-    events = session.execute(
-        select(SubmissionRow.report_id, SubmissionRow.user_id, LabelEventRow.label, LabelEventRow.new_value)
-        .join(LabelEventRow)
-        .where(SubmissionRow.schema_id == schema_id, SubmissionRow.report_id.in_(report_ids))
-        .order_by(LabelEventRow.id)
-    )
-    for report_id, user_id, label, value in events:
-        folded.setdefault((report_id, user_id), {})[label] = value
-    return folded
+        yield record, holds.flagged
 
 
 def _mentioned(values: Mapping[str, State | None]) -> dict[str, State]:
@@ -270,7 +286,11 @@ def _annotators(session: Session, schema_id: str, report_ids: Collection[int]) -
     saved = session.execute(
         select(SubmissionRow.report_id, UserRow.name)
         .join(UserRow)
-        .where(SubmissionRow.schema_id == schema_id, SubmissionRow.report_id.in_(report_ids))
+        .where(
+            SubmissionRow.schema_id == schema_id,
+            SubmissionRow.report_id.in_(report_ids),
+            SubmissionRow.purpose == Purpose.ANNOTATION,
+        )
         .distinct()
         .order_by(UserRow.name)
     )
@@ -305,7 +325,11 @@ def _revisions_of(session: Session, submission_id: int) -> tuple[LabelRevision, 
 
 
 def _latest(session: Session, report_id: int, schema_id: str, user_id: int | None) -> SubmissionRow | None:
-    query = select(SubmissionRow).where(SubmissionRow.report_id == report_id, SubmissionRow.schema_id == schema_id)
+    query = select(SubmissionRow).where(
+        SubmissionRow.report_id == report_id,
+        SubmissionRow.schema_id == schema_id,
+        SubmissionRow.purpose == Purpose.ANNOTATION,
+    )
     if user_id is not None:
         query = query.where(SubmissionRow.user_id == user_id)
     return session.scalar(query.order_by(SubmissionRow.id.desc()).limit(1))
@@ -360,6 +384,19 @@ def _annotated_among(session: Session, schema_id: str, report_ids: Sequence[int]
         )
         found.update(session.scalars(query))
     return found
+
+
+def _require_seen(session: Session, report_id: int, schema_id: str, user_id: int, seen: int | None) -> None:
+    if seen is None:
+        return
+    last = _latest(session, report_id, schema_id, user_id)
+    if last is not None and last.id != seen:
+        raise SavedElsewhere(
+            "Sie haben diesen Befund inzwischen in einem anderen Fenster gespeichert. Ihre Angaben aus diesem Fenster "
+            "sind noch da: Bitte entscheiden Sie, welche gelten sollen.",
+            "You have saved this report in another window meanwhile. Your values in this window are still here: please "
+            "decide which ones hold.",
+        )
 
 
 def _require_same(earlier: SubmissionRow, report_id: int, schema_id: str, user_id: int) -> None:

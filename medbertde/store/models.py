@@ -1,6 +1,7 @@
 """Model versions and which one is active: the newest activation of a schema counts, going back is one more of them.
 
-Knows rows and folder names; whether a folder holds a usable checkpoint is checked before.
+`schema_id` names the slot a model answers in: a schema, or ``fill_mask`` for the language model. Knows rows and folder
+names; whether a folder holds a usable checkpoint is checked before.
 """
 
 from __future__ import annotations
@@ -29,11 +30,20 @@ def add_version(
     return _model_version(session, row)
 
 
+def move_version(session: Session, *, version: str, folder: str) -> None:
+    """Note that a registered checkpoint lies in another folder by now."""
+    row = session.get(ModelVersionRow, version)
+    if row is None:
+        raise _unknown(version)
+    row.folder = folder
+    session.flush()
+
+
 def activate(session: Session, *, version: str, user_id: int) -> ModelVersion:
     """Make a version the active one of its schema; nothing is written when it already is. `NotFound` if unknown."""
     row = session.get(ModelVersionRow, version)
     if row is None:
-        raise NotFound(f"Die Modellversion {version} gibt es nicht.", f"There is no model version {version}.")
+        raise _unknown(version)
     if _active_name(session, row.schema_id) != version:
         session.add(ActivationRow(schema_id=row.schema_id, version=version, user_id=user_id))
         session.flush()
@@ -55,6 +65,10 @@ def list_versions(session: Session, *, schema_id: str) -> list[ModelVersion]:
         .order_by(ModelVersionRow.created_at.desc(), ModelVersionRow.version.desc())
     )
     return [_model_version(session, row) for row in rows]
+
+
+def _unknown(version: str) -> NotFound:
+    return NotFound(f"Die Modellversion {version} gibt es nicht.", f"There is no model version {version}.")
 
 
 def _active_name(session: Session, schema_id: str) -> str | None:

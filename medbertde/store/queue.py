@@ -1,140 +1,217 @@
 """The annotation queue: which report an annotator gets next, held by a lease, and how far the work has come.
 
-Owns leases. A report waits while nobody has saved it for the schema; a lease keeps it from everyone else until it
-expires, is released, or the report is saved. Knows neither models nor pages.
+Owns leases: an assignment is with one person until they save the report, give it back or the lease runs out. Whoever
+takes one does so in a single UPDATE, so that two people never get the same. Knows neither models nor pages, and not how
+a report's place in the queue came about (`projects`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import ColumnElement, Row, Select, or_, select, update
+from sqlalchemy.orm import aliased
 
-from medbertde.store.reports import count_reports, get_report, of_modality, to_report
-from medbertde.store.session import Session, insert
-from medbertde.store.tables import LeaseRow, ReportRow, SubmissionRow, utc_now
+from medbertde.store import intake, projects
+from medbertde.store.projects import Project
+from medbertde.store.reports import get_report
+from medbertde.store.session import Session
+from medbertde.store.tables import utc_now
+from medbertde.store.work_tables import AssignmentRow, ProjectRow
 from medbertde.types import Conflict, QueueProgress, Report
 
+_CHUNK = 1000
 
-class Order(StrEnum):
-    """In which order waiting reports are handed out."""
 
-    OLDEST_FIRST = "oldest_first"
-    NEWEST_FIRST = "newest_first"
+@dataclass(frozen=True)
+class Assigned:
+    """A report in someone's hands; a `bare` one is to be read without suggestions."""
+
+    report: Report
+    bare: bool
 
 
 def next_report(
-    session: Session,
-    *,
-    schema_id: str,
-    user_id: int,
-    modality: str | None,
-    lease_minutes: float,
-    exclude: Collection[int] = (),
-    order: Order = Order.OLDEST_FIRST,
-) -> Report | None:
+    session: Session, *, project: Project, user_id: int, lease_minutes: float, exclude: Collection[int] = ()
+) -> Assigned | None:
     """A report for this user, leased to them from now on; None when nothing waits. Needs a write transaction.
 
     The user's own open leases come first (a reloaded page gets its report back). `exclude` names the reports the page
-    already holds or has skipped. `modality` takes reports of this modality and of none.
+    already holds or has skipped.
     """
+    intake.take_in(session, project=project)
     now = utc_now()
-    expires_at = now + timedelta(minutes=lease_minutes)
-    own = session.scalar(_own_leased(schema_id, user_id, modality, exclude, now))
-    if own is not None:
-        renew(session, report_id=own.id, schema_id=schema_id, user_id=user_id, lease_minutes=lease_minutes)
-        return to_report(own)
-    waiting = _waiting(schema_id, modality, exclude, order, now)
-    while (report_id := session.scalar(waiting)) is not None:
-        if _take(session, report_id, schema_id, user_id, now, expires_at):
-            return get_report(session, report_id=report_id)
+    until = now + timedelta(minutes=lease_minutes)
+    for query in (_own(project.id, user_id, exclude, now), _waiting(project.id, user_id, exclude, now)):
+        while (found := session.execute(query).first()) is not None:
+            if _take(session, found, user_id, now, until):
+                return Assigned(get_report(session, report_id=found.report_id), found.bare)
     return None
 
 
 def renew(session: Session, *, report_id: int, schema_id: str, user_id: int, lease_minutes: float) -> None:
-    """Keep a report longer, also after the lease ran out as long as nobody else took it; `Conflict` when they did."""
+    """Keep a report longer, also after the lease ran out as long as nobody else took it; `Conflict` when they did.
+
+    A report that the user has saved, or that is in no project, needs no lease.
+    """
     get_report(session, report_id=report_id)
     now = utc_now()
-    if not _take(session, report_id, schema_id, user_id, now, now + timedelta(minutes=lease_minutes)):
+    slots = session.execute(_slots(report_id, schema_id, user_id)).all()
+    if not slots or any(slot.user_id == user_id and slot.done_at for slot in slots):
+        return
+    until = now + timedelta(minutes=lease_minutes)
+    if any(_take(session, slot, user_id, now, until) for slot in _mine_first(slots, user_id)):
+        return
+    if all(slot.done_at for slot in slots):
         raise Conflict(
-            "Dieser Befund wird inzwischen von jemand anderem bearbeitet. Bitte mit dem nächsten Befund weitermachen.",
-            "Someone else is working on this report by now. Please go on with the next one.",
+            "Dieser Befund lag zu lange offen und wurde inzwischen von jemand anderem gespeichert. Ihre Angaben dazu "
+            "sind nicht gespeichert.",
+            "This report was open for too long and someone else has saved it by now. Your values for it are not saved.",
         )
+    raise Conflict(
+        "Dieser Befund wird inzwischen von jemand anderem bearbeitet. Bitte mit dem nächsten Befund weitermachen.",
+        "Someone else is working on this report by now. Please go on with the next one.",
+    )
 
 
 def release(session: Session, *, report_id: int, schema_id: str, user_id: int) -> None:
     """Give a report back unsaved; nothing happens when the user does not hold it any more."""
     session.execute(
-        delete(LeaseRow).where(
-            LeaseRow.report_id == report_id, LeaseRow.schema_id == schema_id, LeaseRow.user_id == user_id
-        )
-    )
-
-
-def progress(session: Session, *, schema_id: str, modality: str | None, user_id: int) -> QueueProgress:
-    """How many reports the user has saved, how many anyone has, and how many there are."""
-    annotated = (
-        select(func.count(SubmissionRow.report_id.distinct()))
-        .join(ReportRow)
-        .where(SubmissionRow.schema_id == schema_id, of_modality(modality))
-    )
-    return QueueProgress(
-        done_by_user=session.scalars(annotated.where(SubmissionRow.user_id == user_id)).one(),
-        done=session.scalars(annotated).one(),
-        total=count_reports(session, modality=modality),
-    )
-
-
-def _own_leased(
-    schema_id: str, user_id: int, modality: str | None, exclude: Collection[int], now: datetime
-) -> Select[ReportRow]:
-    return (
-        select(ReportRow)
-        .join(LeaseRow)
+        update(AssignmentRow)
         .where(
-            LeaseRow.schema_id == schema_id,
-            LeaseRow.user_id == user_id,
-            LeaseRow.expires_at > now,
-            ReportRow.id.not_in(exclude),
-            of_modality(modality),
-            ~_saved(schema_id).exists(),
+            AssignmentRow.report_id == report_id,
+            AssignmentRow.user_id == user_id,
+            AssignmentRow.done_at.is_(None),
+            AssignmentRow.project_id.in_(select(ProjectRow.id).where(ProjectRow.schema_id == schema_id)),
         )
-        .order_by(LeaseRow.expires_at, ReportRow.id)
+        .values(user_id=None, expires_at=None)
+    )
+
+
+def finish(session: Session, *, report_id: int, schema_id: str, user_id: int) -> None:
+    """The user has read the report: in each project of the schema this takes one assignment of it off the queue."""
+    now = utc_now()
+    slots = session.execute(_slots(report_id, schema_id, user_id)).all()
+    read = {slot.project_id for slot in slots if slot.user_id == user_id and slot.done_at}
+    for slot in _mine_first(slots, user_id):
+        if slot.project_id not in read and _take(session, slot, user_id, now, None, done_at=now):
+            read.add(slot.project_id)
+            projects.count_done(session, counts={(slot.project_id, user_id): 1})
+
+
+def finish_imported(session: Session, *, report_ids: Sequence[int], schema_id: str, user_id: int) -> None:
+    """The reports came with labels: take those off the queue that have been in it."""
+    for start in range(0, len(report_ids), _CHUNK):
+        queued = select(AssignmentRow.report_id).where(AssignmentRow.report_id.in_(report_ids[start : start + _CHUNK]))
+        for report_id in session.scalars(queued.distinct()).all():
+            finish(session, report_id=report_id, schema_id=schema_id, user_id=user_id)
+
+
+def progress(session: Session, *, project: Project, user_id: int) -> QueueProgress:
+    """How many assignments the user has done, how many anyone has, and how many there are, without counting rows."""
+    intake.take_in(session, project=project)
+    done = projects.done_by_person(session, project_id=project.id)
+    total = session.scalars(select(ProjectRow.total).where(ProjectRow.id == project.id)).one()
+    return QueueProgress(done_by_user=done.get(user_id, 0), done=sum(done.values()), total=total)
+
+
+def _own(project_id: int, user_id: int, exclude: Collection[int], now: datetime) -> Select[*tuple[Any, ...]]:
+    return (
+        _columns()
+        .where(
+            AssignmentRow.user_id == user_id,
+            AssignmentRow.done_at.is_(None),
+            AssignmentRow.project_id == project_id,
+            AssignmentRow.expires_at > now,
+            AssignmentRow.report_id.not_in(exclude),
+        )
+        .order_by(AssignmentRow.expires_at, AssignmentRow.place, AssignmentRow.report_id)
         .limit(1)
     )
 
 
-def _waiting(
-    schema_id: str, modality: str | None, exclude: Collection[int], order: Order, now: datetime
-) -> Select[int]:
-    """The first report nobody saved or holds. PostgreSQL passes over rows another transaction is about to take."""
-    held = select(LeaseRow.report_id).where(
-        LeaseRow.schema_id == schema_id, LeaseRow.report_id == ReportRow.id, LeaseRow.expires_at > now
+def _waiting(project_id: int, user_id: int, exclude: Collection[int], now: datetime) -> Select[*tuple[Any, ...]]:
+    """The first free assignment of a report that the user does not read anyway.
+
+    PostgreSQL passes over rows that another transaction is about to take.
+    """
+    other = aliased(AssignmentRow)
+    mine = select(other.slot).where(
+        other.report_id == AssignmentRow.report_id,
+        other.project_id == project_id,
+        other.user_id == user_id,
+        other.slot != AssignmentRow.slot,
     )
     return (
-        select(ReportRow.id)
-        .where(of_modality(modality), ReportRow.id.not_in(exclude), ~_saved(schema_id).exists(), ~held.exists())
-        .order_by(ReportRow.id if order is Order.OLDEST_FIRST else ReportRow.id.desc())
+        _columns()
+        .where(
+            AssignmentRow.project_id == project_id,
+            AssignmentRow.done_at.is_(None),
+            _free(now),
+            AssignmentRow.report_id.not_in(exclude),
+            ~mine.exists(),
+        )
+        .order_by(AssignmentRow.place, AssignmentRow.report_id, AssignmentRow.slot)
         .limit(1)
-        .with_for_update(skip_locked=True, key_share=True)
+        .with_for_update(skip_locked=True)
     )
 
 
-def _saved(schema_id: str) -> Select[int]:
-    """The saves of the report of the query around."""
-    return select(SubmissionRow.id).where(SubmissionRow.schema_id == schema_id, SubmissionRow.report_id == ReportRow.id)
+def _slots(report_id: int, schema_id: str, user_id: int) -> Select[*tuple[Any, ...]]:
+    """All assignments of a report in the projects of a schema where the user may work."""
+    return (
+        _columns()
+        .join(ProjectRow)
+        .where(AssignmentRow.report_id == report_id, ProjectRow.schema_id == schema_id, projects.open_to(user_id))
+        .order_by(AssignmentRow.project_id, AssignmentRow.slot)
+    )
 
 
-def _take(session: Session, report_id: int, schema_id: str, user_id: int, now: datetime, expires_at: datetime) -> bool:
-    """Lease the report in one atomic statement; False when another user's lease is still open."""
-    taking = insert(session, LeaseRow).values(
-        report_id=report_id, schema_id=schema_id, user_id=user_id, expires_at=expires_at
+def _columns() -> Select[*tuple[Any, ...]]:
+    row = AssignmentRow
+    return select(row.report_id, row.project_id, row.slot, row.bare, row.user_id, row.done_at)
+
+
+def _mine_first(slots: Iterable[Row[Any]], user_id: int) -> list[Row[Any]]:
+    """What is not done, the user's own assignment before one that is free or that somebody else let run out.
+
+    A second one of the same project would be a second reading by the same person.
+    """
+    waiting = [slot for slot in slots if not slot.done_at]
+    held = {slot.project_id for slot in waiting if slot.user_id == user_id}
+    return [
+        *(slot for slot in waiting if slot.user_id == user_id),
+        *(slot for slot in waiting if slot.project_id not in held),
+    ]
+
+
+def _free(now: datetime) -> ColumnElement[bool]:
+    return or_(AssignmentRow.user_id.is_(None), AssignmentRow.expires_at <= now)
+
+
+def _take(
+    session: Session,
+    slot: Row[Any],
+    user_id: int,
+    now: datetime,
+    until: datetime | None,
+    *,
+    done_at: datetime | None = None,
+) -> bool:
+    """Lease the assignment, or mark it as done, in one atomic statement; False when someone else has it."""
+    taking = (
+        update(AssignmentRow)
+        .where(
+            AssignmentRow.report_id == slot.report_id,
+            AssignmentRow.project_id == slot.project_id,
+            AssignmentRow.slot == slot.slot,
+            AssignmentRow.done_at.is_(None),
+            or_(AssignmentRow.user_id == user_id, _free(now)),
+        )
+        .values(user_id=user_id, expires_at=until, done_at=done_at)
+        .returning(AssignmentRow.slot)
     )
-    taking = taking.on_conflict_do_update(
-        index_elements=[LeaseRow.report_id, LeaseRow.schema_id],
-        set_={"user_id": taking.excluded.user_id, "expires_at": taking.excluded.expires_at},
-        where=(LeaseRow.expires_at <= now) | (LeaseRow.user_id == user_id),
-    )
-    return session.scalar(taking.returning(LeaseRow.report_id)) is not None
+    return session.scalar(taking.execution_options(synchronize_session=False)) is not None

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, insert, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
+from medbertde.store import text_index
 from medbertde.store.session import Session
 from medbertde.store.tables import ImportRow, ReportRow, utc_now
 from medbertde.text import content_hash
@@ -60,6 +61,7 @@ def add_reports(
         shared = {"import_id": report_import.id, "created_at": utc_now()}
         inserting = insert(ReportRow).returning(ReportRow.content_hash, ReportRow.id)
         added.update(session.execute(inserting, [row | shared for row in new.values()]).all())
+        text_index.add(session, texts={added[digest]: row["text"] for digest, row in new.items()})
     ids = known | added
     result = AddedReports(report_import.id, tuple(ids.get(digest) for digest in hashes), tuple(sorted(added.values())))
     report_import.duplicates, report_import.clashes = result.duplicates, len(result.clashes)
@@ -157,4 +159,7 @@ def _require_clean(text: str) -> str:
 
 
 def _unknown(report_id: int) -> NotFound:
-    return NotFound(f"Den Befund Nr. {report_id} gibt es nicht.", f"There is no report no. {report_id}.")
+    return NotFound(
+        f"Den Befund Nr. {report_id} gibt es nicht oder nicht mehr. Bitte mit einem anderen weitermachen.",
+        f"There is no report no. {report_id}, or not any more. Please go on with another one.",
+    )

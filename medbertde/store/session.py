@@ -1,16 +1,14 @@
-"""Opening the database: engine, SQLite's settings, migrations, transactions and storage errors as sentences.
+"""Opening the database: engine, settings of a connection, migrations, transactions and storage errors as sentences.
 
 Owns how a transaction begins and ends. Knows no table and no query.
 
 On SQLite every write transaction starts with BEGIN IMMEDIATE (a deferred BEGIN loses updates or fails with "database is
 locked" under load), one writer at a time within this process, and is on disk (WAL, synchronous=FULL) before `write`
-returns. On PostgreSQL the server does all that.
+returns. On PostgreSQL the server does all that; a wait for another transaction's lock ends after `busy_timeout_s` too.
 """
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,20 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.orm import Session
 
-from medbertde.store import migrations
+from medbertde.search_text import fold
+from medbertde.store import migrations, sqlite
 from medbertde.store.tables import Base
-from medbertde.types import Conflict, UserError
+from medbertde.types import Conflict, StorageError, UserError
 
 __all__ = ["Database", "Session", "StorageError", "insert", "open_database"]
 
 _PG_UNIQUE_VIOLATION = "23505"
-
-
-class StorageError(UserError):
-    """The database cannot be read or written; what was to be saved is not saved."""
+_CONNECT_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,14 @@ class Database:
     def read(self) -> Iterator[Session]:
         """A consistent view of the database for the length of the block; nothing done in it is kept."""
         with _as_sentences(), Session(self._beginning("BEGIN")) as session:
+            if self.is_postgresql:
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether a PostgreSQL server holds the database; else it is a SQLite file."""
+        return self.engine.dialect.name == "postgresql"
 
     def close(self) -> None:
         """Close the connections; the last one to close a SQLite file folds its write-ahead log into it."""
@@ -70,7 +74,7 @@ class Database:
     @contextmanager
     def _one_writer(self) -> Iterator[None]:
         """Let the threads of this process wait for each other here instead of polling SQLite's file lock."""
-        if self.engine.dialect.name != "sqlite":
+        if self.is_postgresql:
             yield
             return
         if not self._writer.acquire(timeout=self.busy_timeout_s):
@@ -88,7 +92,7 @@ def open_database(url: str, *, busy_timeout_s: float = 30.0) -> Database:
     """
     target = _parse(url)
     if target.get_backend_name() == "sqlite":
-        _create_file(Path(target.database or ""))
+        sqlite.create_file(Path(target.database or ""))
     with _as_sentences():
         migrating = _engine(target, busy_timeout_s, foreign_keys=False)
         try:
@@ -101,13 +105,14 @@ def open_database(url: str, *, busy_timeout_s: float = 30.0) -> Database:
 
 def insert(session: Session, table: type[Base]) -> Any:
     """The INSERT of the session's database that knows ON CONFLICT (both spell it alike, SQLAlchemy keeps two)."""
-    return (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert(table)
+    return (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite_dialect).insert(table)
 
 
 def _parse(url: str) -> URL:
     """The URL, if it names a SQLite file or a PostgreSQL database. The URL may hold a password: it is not repeated."""
     try:
-        target = make_url(url)
+        short = url.startswith("postgres://")  # hosting platforms write it so
+        target = make_url(f"postgresql{url.removeprefix('postgres')}" if short else url)
     except (exc.ArgumentError, ValueError):
         target = None
     backend = target.get_backend_name() if target is not None else ""
@@ -122,34 +127,35 @@ def _parse(url: str) -> URL:
     return target
 
 
-def _create_file(path: Path) -> None:
-    """The file and its folder; a new file is readable by its owner only (SQLite gives its log the same rights)."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
-    except OSError as error:
-        raise StorageError(
-            f"Die Datenbankdatei {path} lässt sich nicht anlegen oder öffnen ({error.strerror}). Bitte den Ordner und "
-            "die Zugriffsrechte prüfen.",
-            f"The database file {path} cannot be created or opened ({error.strerror}). Please check the folder and the "
-            "access rights.",
-        ) from error
-
-
 def _engine(target: URL, busy_timeout_s: float, *, foreign_keys: bool) -> Engine:
     """An engine whose errors never repeat parameters (they hold report text)."""
-    try:
-        if target.get_backend_name() != "sqlite":
-            return create_engine(target, hide_parameters=True, pool_pre_ping=True)
-        engine = create_engine(target, hide_parameters=True, max_overflow=-1, connect_args={"timeout": busy_timeout_s})
-    except ModuleNotFoundError as error:
-        raise StorageError(
-            f"Für diese Datenbank fehlt das Python-Paket „{error.name}“. Bitte installieren: pip install {error.name}.",
-            f"This database needs the Python package “{error.name}”. Please install it: pip install {error.name}.",
-        ) from error
+    if target.get_backend_name() == "sqlite":
+        return _sqlite_engine(target, busy_timeout_s, foreign_keys)
+    settings = (
+        f"{target.query.get('options', '')} -c TimeZone=UTC -c lock_timeout={max(1, round(busy_timeout_s * 1000))}"
+    )
+    return create_engine(
+        target,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=30,
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S, "options": settings.strip()},
+    )
+
+
+def _sqlite_engine(target: URL, busy_timeout_s: float, foreign_keys: bool) -> Engine:
+    engine = create_engine(
+        target,
+        module=sqlite.driver(),
+        hide_parameters=True,
+        max_overflow=-1,
+        connect_args={"timeout": busy_timeout_s},
+    )
 
     @event.listens_for(engine, "connect")
-    def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
+    def set_pragmas(connection: Any, _record: object) -> None:
+        connection.create_function("medbertde_fold", 1, fold, deterministic=True)
         connection.isolation_level = None  # the driver starts no transactions of its own
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -180,71 +186,41 @@ def _as_sentences() -> Iterator[None]:
         if sentence is None:
             raise
         raise sentence from error
+    except exc.StatementError as error:  # a column that refuses a value says so itself
+        if isinstance(error.orig, UserError):
+            raise error.orig from None
+        raise
 
 
 def _is_unique_violation(error: BaseException | None) -> bool:
-    if isinstance(error, sqlite3.Error):
-        return error.sqlite_errorname in ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")
-    return getattr(error, "sqlstate", None) == _PG_UNIQUE_VIOLATION
+    """Both SQLite drivers give the words of SQLite; the extended error code only one of them."""
+    return getattr(error, "sqlstate", None) == _PG_UNIQUE_VIOLATION or "UNIQUE constraint failed" in str(error)
 
 
 def _sentence(error: exc.DBAPIError) -> StorageError | None:
     """The sentence for an error of the storage, None for an error of the code (wrong SQL, wrong types)."""
-    if not isinstance(error.orig, sqlite3.Error):
-        return _unreachable() if isinstance(error, exc.OperationalError) else None
-    name = getattr(error.orig, "sqlite_errorname", "")
-    for prefix, sentence in _SQLITE_SENTENCES.items():
-        if name.startswith(prefix):
-            return StorageError(*sentence)
-    return None
+    if isinstance(error.orig, sqlite.driver().Error):
+        return sqlite.sentence(error.orig)
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if state in _PG_SENTENCES:
+        return StorageError(*_PG_SENTENCES[state])
+    return StorageError(*_UNREACHABLE) if isinstance(error, exc.OperationalError) else None
 
 
 def _busy() -> StorageError:
-    return StorageError(*_SQLITE_SENTENCES["SQLITE_BUSY"])
+    return StorageError(*sqlite.LOCKED)
 
 
-def _unreachable() -> StorageError:
-    return StorageError(
-        "Die Datenbank antwortet nicht oder lehnt die Verbindung ab. Es wurde nichts gespeichert. Bitte die Adresse "
-        "(MEDBERTDE_DATABASE_URL) und den Datenbankserver prüfen.",
-        "The database does not answer or refuses the connection. Nothing was saved. Please check the URL "
-        "(MEDBERTDE_DATABASE_URL) and the database server.",
-    )
-
-
-_LOCKED = (
-    "Die Datenbank ist gerade durch einen anderen Vorgang gesperrt. Es wurde nichts gespeichert. Bitte gleich noch "
-    "einmal versuchen.",
-    "The database is locked by another process at the moment. Nothing was saved. Please try again shortly.",
+_UNREACHABLE = (
+    "Die Datenbank antwortet nicht oder lehnt die Verbindung ab. Es wurde nichts gespeichert. Bitte die Adresse "
+    "(MEDBERTDE_DATABASE_URL) und den Datenbankserver prüfen.",
+    "The database does not answer or refuses the connection. Nothing was saved. Please check the URL "
+    "(MEDBERTDE_DATABASE_URL) and the database server.",
 )
-_SQLITE_SENTENCES = {
-    "SQLITE_BUSY": _LOCKED,
-    "SQLITE_LOCKED": _LOCKED,
-    "SQLITE_FULL": (
-        "Der Speicherplatz für die Datenbank ist voll. Es wurde nichts gespeichert. Bitte Platz schaffen und noch "
-        "einmal versuchen.",
-        "The disk of the database is full. Nothing was saved. Please free some space and try again.",
-    ),
-    "SQLITE_READONLY": (
-        "Die Datenbank ist schreibgeschützt. Es wurde nichts gespeichert. Bitte die Zugriffsrechte der Datei und ihres "
-        "Ordners prüfen.",
-        "The database is read-only. Nothing was saved. Please check the access rights of the file and its folder.",
-    ),
-    "SQLITE_CANTOPEN": (
-        "Die Datenbankdatei lässt sich nicht öffnen. Bitte den Ordner und die Zugriffsrechte prüfen.",
-        "The database file cannot be opened. Please check the folder and the access rights.",
-    ),
-    "SQLITE_NOTADB": (
-        "Die Datei ist keine SQLite-Datenbank. Bitte MEDBERTDE_DATABASE_URL prüfen oder eine Sicherung einspielen.",
-        "The file is not an SQLite database. Please check MEDBERTDE_DATABASE_URL or restore a backup.",
-    ),
-    "SQLITE_CORRUPT": (
-        "Die Datenbankdatei ist beschädigt. Bitte die App beenden und eine Sicherung einspielen.",
-        "The database file is damaged. Please stop the app and restore a backup.",
-    ),
-    "SQLITE_IOERR": (
-        "Beim Zugriff auf die Datenbankdatei ist ein Gerätefehler aufgetreten. Es wurde nichts gespeichert. Bitte den "
-        "Datenträger prüfen.",
-        "Reading or writing the database file failed. Nothing was saved. Please check the disk.",
-    ),
+_PG_SENTENCES = {
+    "40001": sqlite.LOCKED,  # serialization failure
+    "40P01": sqlite.LOCKED,  # deadlock
+    "55P03": sqlite.LOCKED,  # lock_timeout
+    "53100": sqlite.FULL,
+    "25006": sqlite.READ_ONLY,
 }

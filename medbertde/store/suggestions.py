@@ -22,6 +22,7 @@ def put(session: Session, *, schema_id: str, suggestions: Mapping[int, Suggestio
             "model_version": suggestion.model_version,
             "states": dict(suggestion.states),
             "scores": dict(suggestion.scores),
+            "doubt": max((1 - abs(2 * score - 1) for score in suggestion.scores.values()), default=0.0),
             "created_at": utc_now(),
         }
         for report_id, suggestion in suggestions.items()

@@ -3,8 +3,8 @@
 Owns the shape of the rows and of time (UTC, aware in Python). Knows no queries; the migrations repeat the shape as it
 was at their time (a test compares). The rows never leave `store/`.
 
-Append-only tables (`submissions`, `label_events`, `rationales`, `activations`, `audit`) refuse UPDATE and DELETE by
-trigger, see the first migration.
+Append-only tables (`submissions`, `label_events`, `rationales`, `skips`, `activations`, `audit`) refuse UPDATE and
+DELETE by trigger, see the first migration.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from medbertde.types import Role, RunState, Source, State
+from medbertde.types import InvalidText, Purpose, Role, RunState, SkipReason, Source, State
 
 
 def utc_now() -> datetime:
@@ -58,6 +58,32 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class StoredText(TypeDecorator[str]):
+    """Text that both databases can hold: PostgreSQL refuses NUL, and half a surrogate pair is not Unicode."""
+
+    impl = Text()
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Python to database: what one of the two would refuse, both refuse, with the same sentence."""
+        if value is not None and ("\x00" in value or not _is_unicode(value)):
+            raise InvalidText(
+                "Der Text enthält Zeichen, die sich nicht speichern lassen (NUL oder halbe Unicode-Zeichen). Bitte "
+                "diese Zeichen entfernen.",
+                "The text contains characters that cannot be stored (NUL or half Unicode characters). Please remove "
+                "them.",
+            )
+        return value
+
+
+def _is_unicode(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Word(TypeDecorator[StrEnum]):
     """A member of `kind`, stored as its value in a text column; the CHECKs stand in the tables below."""
 
@@ -77,7 +103,8 @@ class Word(TypeDecorator[StrEnum]):
         return None if value is None else self.kind(value)
 
 
-def _one_of(column: str, kind: type[StrEnum]) -> CheckConstraint:
+def one_of(column: str, kind: type[StrEnum]) -> CheckConstraint:
+    """The CHECK that a column holds a word of `kind`."""
     values = ", ".join(f"'{word}'" for word in kind)
     return CheckConstraint(f"{column} IN ({values})", name=f"{column}_known")
 
@@ -95,21 +122,23 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {
-        str: Text(),
+        str: StoredText(),
         datetime: UtcDateTime(),
         dict[str, Any]: JSON(),
         State: Word(State),
         Role: Word(Role),
         Source: Word(Source),
+        SkipReason: Word(SkipReason),
+        Purpose: Word(Purpose),
         RunState: Word(RunState),
     }
 
 
 class UserRow(Base):
-    """Someone who uses the app. `password_hash` stays null where there is no login."""
+    """Someone who uses the app. `password_hash` stays null where there is no login; nobody is deleted, but disabled."""
 
     __tablename__ = "users"
-    __table_args__ = (_one_of("role", Role),)
+    __table_args__ = (one_of("role", Role),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
@@ -117,6 +146,7 @@ class UserRow(Base):
     password_hash: Mapped[str | None]
     terms_version: Mapped[str | None]
     terms_at: Mapped[datetime | None]
+    disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -145,7 +175,7 @@ class ReportRow(Base):
     content_hash: Mapped[str] = mapped_column(unique=True)
     modality: Mapped[str | None]
     meta: Mapped[dict[str, Any]]
-    import_id: Mapped[int | None] = mapped_column(ForeignKey("imports.id"))
+    import_id: Mapped[int | None] = mapped_column(ForeignKey("imports.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -156,6 +186,7 @@ class SubmissionRow(Base):
     __table_args__ = (
         Index(None, "schema_id", "report_id"),
         Index(None, "user_id", "schema_id"),
+        one_of("purpose", Purpose),
         CheckConstraint("active_ms >= 0", name="active_ms_positive"),
     )
 
@@ -170,19 +201,20 @@ class SubmissionRow(Base):
     active_ms: Mapped[int]
     comment: Mapped[str]
     flagged: Mapped[bool]
+    purpose: Mapped[Purpose] = mapped_column(default=Purpose.ANNOTATION)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class LabelEventRow(Base):
-    """One finding set to a new value (null: not mentioned) by a submission. Append-only."""
+    """One finding set to a new value (null: not mentioned) by a submission; a curator gives a `reason`. Append-only."""
 
     __tablename__ = "label_events"
     __table_args__ = (
         UniqueConstraint("submission_id", "label"),
-        _one_of("old_value", State),
-        _one_of("new_value", State),
-        _one_of("suggested", State),
-        _one_of("source", Source),
+        one_of("old_value", State),
+        one_of("new_value", State),
+        one_of("suggested", State),
+        one_of("source", Source),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -192,6 +224,7 @@ class LabelEventRow(Base):
     new_value: Mapped[State | None]
     source: Mapped[Source]
     suggested: Mapped[State | None]
+    reason: Mapped[str | None]
 
 
 class RationaleRow(Base):
@@ -207,22 +240,35 @@ class RationaleRow(Base):
     end_char: Mapped[int]
 
 
-class LeaseRow(Base):
-    """Who has a report on the screen until when; one per report and schema."""
+class SkipRow(Base):
+    """A report that an annotator put aside instead of saving it. Append-only."""
 
-    __tablename__ = "leases"
+    __tablename__ = "skips"
+    __table_args__ = (
+        Index(None, "user_id", "schema_id", "report_id"),
+        one_of("reason", SkipReason),
+        CheckConstraint("active_ms >= 0", name="active_ms_positive"),
+    )
 
-    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"), primary_key=True)
-    schema_id: Mapped[str] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
-    expires_at: Mapped[datetime]
+    id: Mapped[int] = mapped_column(primary_key=True)
+    client_uuid: Mapped[str] = mapped_column(unique=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"), index=True)
+    schema_id: Mapped[str]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    reason: Mapped[SkipReason]
+    comment: Mapped[str]
+    active_ms: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class SuggestionRow(Base):
-    """What one model version proposed for a report: states {label: state or null}, scores {label: probability}."""
+    """What one model version proposed for a report: states {label: state or null}, scores {label: probability}.
+
+    `doubt` in [0, 1]: 1 where the probability of some finding is one half, 0 where all are 0 or 1.
+    """
 
     __tablename__ = "suggestions"
-    __table_args__ = (UniqueConstraint("report_id", "schema_id", "model_version"),)
+    __table_args__ = (UniqueConstraint("report_id", "schema_id", "model_version"), Index(None, "schema_id", "doubt"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
@@ -230,18 +276,41 @@ class SuggestionRow(Base):
     model_version: Mapped[str]
     states: Mapped[dict[str, Any]]
     scores: Mapped[dict[str, Any]]
+    doubt: Mapped[float]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class AttributionRow(Base):
+    """How a model version weighed the words of a report for one state of a finding.
+
+    `words` holds {"spans": [[start, end, score], …]}, code points of the text, never the text itself.
+    """
+
+    __tablename__ = "attributions"
+    __table_args__ = (
+        UniqueConstraint("report_id", "schema_id", "label", "state", "model_version"),
+        one_of("state", State),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
+    schema_id: Mapped[str]
+    label: Mapped[str]
+    state: Mapped[State]
+    model_version: Mapped[str]
+    words: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
 class RunRow(Base):
-    """A training run. The partial unique index lets at most one be queued or running."""
+    """A training run. The partial unique index lets at most one be running, and one wait for it."""
 
     __tablename__ = "runs"
     __table_args__ = (
-        _one_of("state", RunState),
+        one_of("state", RunState),
         Index(
             "one_run_at_a_time",
-            text("(1)"),
+            "state",
             unique=True,
             sqlite_where=text("state IN ('queued', 'running')"),
             postgresql_where=text("state IN ('queued', 'running')"),

@@ -1,23 +1,19 @@
-"""What the tests of the store share: a real database file, two annotators, a few reports and a short way to save.
+"""What the tests of the store share: a real database, two annotators, a few reports and a short way to save.
 
-With TEST_POSTGRES_URL set (a superuser's URL), every test that takes `database` also runs on PostgreSQL, each in a
-schema of its own.
+Every test that takes `url` or `database` runs twice: on a SQLite file and on a PostgreSQL server.
 """
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from medbertde.store import Database, labels, open_database, reports, users
 from medbertde.types import LabelChange, LabelRevision, ReportRecord, Role, State, User
 
-POSTGRES_URL = os.environ.get("TEST_POSTGRES_URL", "")
 Save = Callable[..., tuple[LabelRevision, ...]]
 
 
@@ -26,20 +22,12 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'labels.sqlite'}"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRES_URL else ["sqlite"])
-def url(request: pytest.FixtureRequest, sqlite_url: str) -> Iterator[str]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
-        yield sqlite_url
-        return
-    schema = f"test_{uuid.uuid4().hex}"
-    engine = create_engine(POSTGRES_URL)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    target = make_url(POSTGRES_URL).update_query_dict({"options": f"-csearch_path={schema}"})
-    yield target.render_as_string(hide_password=False)
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    engine.dispose()
+        return str(request.getfixturevalue("sqlite_url"))
+    new_postgres: Callable[[], str] = request.getfixturevalue("new_postgres")
+    return new_postgres()
 
 
 @pytest.fixture
@@ -75,7 +63,9 @@ def report_ids(database: Database, anna: User) -> tuple[int, ...]:
 def save(database: Database) -> Save:
     """Save findings given as `Erguss=State.PRESENT`, in a transaction of their own."""
 
-    def save_findings(report_id: int, user: User, **findings: State | None) -> tuple[LabelRevision, ...]:
+    def save_findings(
+        report_id: int, user: User, *, flagged: bool = False, **findings: State | None
+    ) -> tuple[LabelRevision, ...]:
         changes = [LabelChange(label, value) for label, value in findings.items()]
         with database.write() as session:
             return labels.save(
@@ -86,6 +76,7 @@ def save(database: Database) -> Save:
                 user_id=user.id,
                 changes=changes,
                 client_uuid=str(uuid.uuid4()),
+                flagged=flagged,
             )
 
     return save_findings

@@ -8,28 +8,23 @@ from typing import Any
 
 import pytest
 
-from medbertde.store import Database, queue, reports, users
+from medbertde.store import Database, projects, queue, reports, users
 from medbertde.types import Conflict, NotFound, QueueProgress, ReportRecord, Role, State, User
 
 Save = Callable[..., Any]
 
 
 def take(database: Database, user: User, *, minutes: float = 15, **options: Any) -> str | None:
-    """The key of the report that `user` gets next."""
-    options = {"modality": "xray", **options}
+    """The key of the report that `user` gets next from the default project."""
     with database.write() as session:
-        report = queue.next_report(session, schema_id="chest_xray", user_id=user.id, lease_minutes=minutes, **options)
-    return None if report is None else report.key
+        project = projects.default_project(session, schema_id="chest_xray", modality="xray")
+        found = queue.next_report(session, project=project, user_id=user.id, lease_minutes=minutes, **options)
+    return None if found is None else found.report.key
 
 
 @pytest.mark.usefixtures("report_ids")
 def test_two_annotators_get_different_reports_in_import_order(database: Database, anna: User, ben: User) -> None:
     assert [take(database, anna), take(database, ben)] == ["thorax-0", "thorax-1"]
-
-
-@pytest.mark.usefixtures("report_ids")
-def test_the_newest_can_come_first(database: Database, anna: User) -> None:
-    assert take(database, anna, order=queue.Order.NEWEST_FIRST) == "thorax-3"
 
 
 @pytest.mark.usefixtures("report_ids")
@@ -65,9 +60,10 @@ def test_a_report_is_done_for_one_schema_only(
 ) -> None:
     save(report_ids[0], anna, Erguss=State.PRESENT)
     with database.write() as session:
-        report = queue.next_report(session, schema_id="chest_ct", user_id=anna.id, modality=None, lease_minutes=15)
-    assert report is not None
-    assert report.id == report_ids[0]
+        project = projects.default_project(session, schema_id="chest_ct", modality=None)
+        found = queue.next_report(session, project=project, user_id=anna.id, lease_minutes=15)
+    assert found is not None
+    assert found.report.id == report_ids[0]
 
 
 @pytest.mark.usefixtures("report_ids")
@@ -124,8 +120,9 @@ def test_progress_counts_reports_not_saves(
 ) -> None:
     for report_id, user in ((0, anna), (0, anna), (0, ben), (1, ben)):
         save(report_ids[report_id], user)
-    with database.read() as session:
-        progress = queue.progress(session, schema_id="chest_xray", modality="xray", user_id=anna.id)
+    with database.write() as session:
+        project = projects.default_project(session, schema_id="chest_xray", modality="xray")
+        progress = queue.progress(session, project=project, user_id=anna.id)
     assert progress == QueueProgress(done_by_user=1, done=2, total=4)
 
 
@@ -139,12 +136,11 @@ def test_eight_threads_never_get_the_same_report(database: Database, anna: User)
         held: list[int] = []
         while True:
             with database.write() as session:
-                report = queue.next_report(
-                    session, schema_id="s", user_id=user.id, modality="xray", lease_minutes=15, exclude=held
-                )
-            if report is None:
+                project = projects.default_project(session, schema_id="s", modality="xray")
+                found = queue.next_report(session, project=project, user_id=user.id, lease_minutes=15, exclude=held)
+            if found is None:
                 return held
-            held.append(report.id)
+            held.append(found.report.id)
 
     with ThreadPoolExecutor(len(team)) as pool:
         held = [report_id for ids in pool.map(take_all, team) for report_id in ids]

@@ -70,7 +70,7 @@ def test_an_empty_import_adds_nothing(database: Database, anna: User) -> None:
 def test_an_unknown_report_is_not_found(database: Database) -> None:
     with database.read() as session, pytest.raises(NotFound) as refusal:
         reports.get_report(session, report_id=77)
-    assert refusal.value.de == "Den Befund Nr. 77 gibt es nicht."
+    assert refusal.value.de.startswith("Den Befund Nr. 77 gibt es nicht oder nicht mehr.")
 
 
 @pytest.mark.parametrize("text", ["Kein\x00Erguss", "Kein \ud800", "Lungeno\u0308dem", "  "])

@@ -1,4 +1,4 @@
-"""One training at a time, with a state that ends once."""
+"""One training at a time and one that waits, each with a state that ends once."""
 
 from __future__ import annotations
 
@@ -39,27 +39,50 @@ def test_a_run_goes_from_queued_to_finished(database: Database, anna: User) -> N
     assert finished.finished_at >= finished.created_at
 
 
-@pytest.mark.parametrize("state", [RunState.QUEUED, RunState.RUNNING])
-def test_a_second_training_is_refused_while_one_is_going(database: Database, anna: User, state: RunState) -> None:
+def test_one_run_computes_one_waits_and_a_third_is_refused(database: Database, anna: User) -> None:
     queue_run(database, anna, "r1")
-    move(database, "r1", state)
+    move(database, "r1", RunState.RUNNING, pid=1)
+    waiting = queue_run(database, anna, "r2")
     with pytest.raises(Conflict) as refusal:
-        queue_run(database, anna, "r2")
+        queue_run(database, anna, "r3")
     assert refusal.value.de == (
-        "Es läuft schon ein Training (r1, gestartet von anna). Bitte warten, bis es beendet ist, oder es abbrechen."
+        "Es wartet schon ein Training (r2, von anna), mehr als eines kann nicht warten. Bitte später starten oder das "
+        "wartende abbrechen."
     )
-    with database.read() as session:
-        assert [run.id for run in runs.list_runs(session)] == ["r1"]
+    with database.write() as session:
+        assert runs.claim(session) is None
+        assert runs.waiting_run(session) == waiting
+    move(database, "r1", RunState.FINISHED)
+    with database.write() as session:
+        begun = runs.claim(session)
+    assert begun is not None
+    assert (begun.id, begun.state) == ("r2", RunState.RUNNING)
 
 
-def test_the_database_itself_refuses_a_second_training(database: Database, anna: User) -> None:
+@pytest.mark.parametrize("state", ["running", "queued"])
+def test_the_database_itself_refuses_a_second_one_in_the_same_state(database: Database, anna: User, state: str) -> None:
     queue_run(database, anna, "r1")
+    move(database, "r1", RunState(state))
     copy = (
         "INSERT INTO runs (id, schema_id, base_model, state, folder, user_id, created_at) "
-        "SELECT 'r2', schema_id, base_model, 'running', folder, user_id, created_at FROM runs"
+        "SELECT 'r2', schema_id, base_model, state, folder, user_id, created_at FROM runs"
     )
     with pytest.raises(Conflict), database.write() as session:
         session.execute(text(copy))
+
+
+@pytest.mark.parametrize("end", [RunState.FAILED, RunState.CANCELLED])
+def test_a_run_that_ended_early_can_wait_again_a_finished_one_cannot(
+    database: Database, anna: User, end: RunState
+) -> None:
+    queue_run(database, anna, "r1")
+    move(database, "r1", end, pid=7, message="abgebrochen")
+    with database.write() as session:
+        again = runs.queue_again(session, run_id="r1")
+    assert (again.state, again.pid, again.message, again.finished_at) == (RunState.QUEUED, None, None, None)
+    move(database, "r1", RunState.FINISHED)
+    with pytest.raises(Conflict, match="cannot go on"), database.write() as session:
+        runs.queue_again(session, run_id="r1")
 
 
 def test_after_the_end_the_next_can_start_and_the_newest_is_listed_first(database: Database, anna: User) -> None:
@@ -71,7 +94,7 @@ def test_after_the_end_the_next_can_start_and_the_newest_is_listed_first(databas
         assert [run.id for run in runs.list_runs(session)] == ["r3", "r2", "r1"]
         assert [run.id for run in runs.list_runs(session, limit=1)] == ["r3"]
         assert runs.list_runs(session, schema_id="chest_ct") == []
-        assert runs.running_run(session) == third
+        assert runs.waiting_run(session) == third
 
 
 def test_a_run_ends_once(database: Database, anna: User) -> None:

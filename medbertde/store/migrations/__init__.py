@@ -27,22 +27,28 @@ def upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _ADVISORY_LOCK})
     config = alembic_config(connection)
-    script = ScriptDirectory.from_config(config)
     found = MigrationContext.configure(connection).get_current_revision()
-    if found == script.get_current_head():
+    if found == ScriptDirectory.from_config(config).get_current_head():
         return
-    if found is not None and found not in {step.revision for step in script.walk_revisions()}:
-        raise UserError(
-            f"Die Datenbank stammt von einer neueren Programmversion (Stand {found}). Bitte das Programm aktualisieren "
-            "oder eine ältere Sicherung verwenden.",
-            f"The database was written by a newer version of the program (revision {found}). Please update the program "
-            "or use an older backup.",
-        )
+    if found is not None:
+        require_known(found)
     command.upgrade(config, "head")
     check_foreign_keys(connection)
 
 
-def alembic_config(connection: Connection) -> Config:
+def require_known(revision: str) -> None:
+    """`UserError` when a database with this revision was written by a newer version of the code."""
+    script = ScriptDirectory.from_config(alembic_config(None))
+    if revision not in {step.revision for step in script.walk_revisions()}:
+        raise UserError(
+            f"Die Datenbank stammt von einer neueren Programmversion (Stand {revision}). Bitte das Programm "
+            "aktualisieren oder eine ältere Sicherung verwenden.",
+            f"The database was written by a newer version of the program (revision {revision}). Please update the "
+            "program or use an older backup.",
+        )
+
+
+def alembic_config(connection: Connection | None) -> Config:
     """What Alembic needs to work on this connection; there is no ini file."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))

@@ -1,0 +1,100 @@
+"""What the labels of a schema look like as a whole: how often what was said, what goes together, who did how much.
+
+Counts in the database, never row by row in Python. A report counts with the values of whoever saved it last. Knows no
+pages and no roles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CTE, exists, func, select
+from sqlalchemy.orm import aliased
+
+from medbertde.store.session import Session
+from medbertde.store.tables import LabelEventRow, SubmissionRow, UserRow
+from medbertde.types import Source, State
+
+
+@dataclass(frozen=True)
+class DayOfWork:
+    """What one person saved on one day (UTC), and the time the card counted while it was in front."""
+
+    day: str
+    annotator: str
+    reports: int
+    active_ms: int
+
+
+def value_counts(session: Session, *, schema_id: str) -> dict[tuple[str, State], int]:
+    """How many reports have each finding in each state."""
+    gold = _gold(schema_id)
+    query = select(gold.c.label, gold.c.new_value, func.count()).group_by(gold.c.label, gold.c.new_value)
+    return {(label, State(value)): count for label, value, count in session.execute(query)}
+
+
+def annotated(session: Session, *, schema_id: str) -> int:
+    """How many reports anyone has saved."""
+    query = select(func.count(SubmissionRow.report_id.distinct())).where(SubmissionRow.schema_id == schema_id)
+    return session.scalars(query).one()
+
+
+def present_together(session: Session, *, schema_id: str) -> dict[tuple[str, str], int]:
+    """How many reports have two findings present at once, by the pair of them in alphabetical order."""
+    gold = _gold(schema_id)
+    first, second = gold.alias("first"), gold.alias("second")
+    query = (
+        select(first.c.label, second.c.label, func.count())
+        .select_from(first)
+        .join(second, (first.c.report_id == second.c.report_id) & (first.c.label < second.c.label))
+        .where(first.c.new_value == State.PRESENT, second.c.new_value == State.PRESENT)
+        .group_by(first.c.label, second.c.label)
+    )
+    return {(one, other): count for one, other, count in session.execute(query)}
+
+
+def days_of_work(
+    session: Session, *, schema_id: str, annotator: str | None = None, limit: int = 300
+) -> list[DayOfWork]:
+    """What was saved by hand on the last days, newest first; of all, or of one person."""
+    imported = exists().where(LabelEventRow.submission_id == SubmissionRow.id, LabelEventRow.source == Source.IMPORT)
+    day: Any = func.date(SubmissionRow.created_at)
+    query = (
+        select(day, UserRow.name, func.count(SubmissionRow.report_id.distinct()), func.sum(SubmissionRow.active_ms))
+        .join(UserRow, UserRow.id == SubmissionRow.user_id)
+        .where(SubmissionRow.schema_id == schema_id, ~imported)
+        .group_by(day, UserRow.name)
+        .order_by(day.desc(), UserRow.name)
+        .limit(limit)
+    )
+    if annotator is not None:
+        query = query.where(UserRow.name == annotator)
+    return [DayOfWork(str(at), name, count, int(ms)) for at, name, count, ms in session.execute(query)]
+
+
+def _gold(schema_id: str) -> CTE:
+    """(report_id, label, new_value): what the last saver of each report says now, findings not mentioned left out."""
+    last = (
+        select(SubmissionRow.report_id, func.max(SubmissionRow.id).label("id"))
+        .where(SubmissionRow.schema_id == schema_id)
+        .group_by(SubmissionRow.report_id)
+        .subquery()
+    )
+    newest, said = aliased(SubmissionRow), aliased(SubmissionRow)
+    newest_first = func.row_number().over(
+        partition_by=(said.report_id, LabelEventRow.label), order_by=LabelEventRow.id.desc()
+    )
+    ranked = (
+        select(said.report_id, LabelEventRow.label, LabelEventRow.new_value, newest_first.label("rank"))
+        .select_from(last)
+        .join(newest, newest.id == last.c.id)
+        .join(
+            said,
+            (said.report_id == newest.report_id) & (said.user_id == newest.user_id) & (said.schema_id == schema_id),
+        )
+        .join(LabelEventRow, LabelEventRow.submission_id == said.id)
+        .subquery()
+    )
+    columns = (ranked.c.report_id, ranked.c.label, ranked.c.new_value)
+    return select(*columns).where(ranked.c.rank == 1, ranked.c.new_value.is_not(None)).cte("gold")

@@ -1,0 +1,287 @@
+"""Reviews: which reports wait for a curator, what everyone said about them, and the curator's decision.
+
+Owns the list of open reviews and how a decision is kept: as a save of its own with a reason per finding, beside the
+annotators' saves and never over them. Knows no roles; who may see what is decided before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, or_, select, update
+
+from medbertde.store.consensus import (
+    Consensus,
+    Latest,
+    consensus,
+    decisions,
+    differing,
+    readers_of,
+    values_by_annotator,
+)
+from medbertde.store.queue import finish
+from medbertde.store.reports import get_report, lock_report
+from medbertde.store.session import Session, insert
+from medbertde.store.tables import LabelEventRow, RationaleRow, ReportRow, SubmissionRow, UserRow, utc_now
+from medbertde.store.work_tables import AssignmentRow, ProjectRow, ReviewRow
+from medbertde.types import Purpose, Report, Source, State
+
+
+@dataclass(frozen=True)
+class OpenReview:
+    """A line of the review list; `disputed` is how many findings are seen differently, `asked`: a model doubts them."""
+
+    report_id: int
+    key: str
+    disputed: int
+    flagged: bool
+    skip_reason: str
+    readers: int
+    asked: bool = False
+
+
+@dataclass(frozen=True)
+class ReaderView:
+    """What one annotator said: values that are not mentioned are missing, `active_ms` is the whole time spent."""
+
+    annotator: str
+    values: Mapping[str, State]
+    comment: str
+    flagged: bool
+    active_ms: int
+    saved_at: datetime
+
+
+@dataclass(frozen=True)
+class ReviewCase:
+    """All that a curator needs for one report. `decided` is what a curator said before, with the reasons."""
+
+    report: Report
+    readers: tuple[ReaderView, ...]
+    differing: tuple[str, ...]
+    decided: Mapping[str, State | None]
+    reasons: Mapping[str, str]
+    skip_reason: str
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A curator's decision: a value and a reason per finding. The same `client_uuid` again writes nothing."""
+
+    client_uuid: str
+    schema_id: str
+    report_id: int
+    values: Mapping[str, State | None]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    comment: str = ""
+    active_ms: int = 0
+
+
+def note(session: Session, *, report_id: int, schema_id: str, skip_reason: str = "") -> None:
+    """Look whether the report needs a curator after a save, or after a skip with a reason."""
+    known = session.get(ReviewRow, (report_id, schema_id))
+    readers = readers_of(session, schema_id=schema_id, report_ids=[report_id]).get(report_id, [])
+    if known is None and not skip_reason and len(readers) < 2 and not any(latest.flagged for latest in readers):
+        return
+    found = consensus(session, schema_id=schema_id, report_ids=[report_id]).get(report_id)
+    _put(session, report_id, schema_id, found, skip_reason)
+
+
+def ask(session: Session, *, report_id: int, schema_id: str) -> None:
+    """Ask a curator to look at the report, because a model doubts its labels; stays until a curator decides."""
+    found = consensus(session, schema_id=schema_id, report_ids=[report_id]).get(report_id)
+    known = session.get(ReviewRow, (report_id, schema_id))
+    _put(session, report_id, schema_id, found, known.skip_reason if known else "", asked=True)
+
+
+def _put(
+    session: Session, report_id: int, schema_id: str, found: Consensus | None, skip_reason: str, *, asked: bool = False
+) -> None:
+    """Write the review; a skip stays until somebody saves the report, a report without questions is settled."""
+    disputed, flagged = (len(found.disputed), found.flagged) if found else (0, False)
+    known = session.get(ReviewRow, (report_id, schema_id))
+    asked = asked or (known is not None and known.asked)
+    now = utc_now()
+    values = {
+        "disputed": disputed,
+        "flagged": flagged,
+        "skip_reason": skip_reason,
+        "asked": asked,
+        "settled_at": None if disputed or flagged or skip_reason or asked else now,
+        "updated_at": now,
+    }
+    putting = insert(session, ReviewRow).values(report_id=report_id, schema_id=schema_id, **values)
+    session.execute(putting.on_conflict_do_update(index_elements=["report_id", "schema_id"], set_=values))
+    session.expire_all()
+
+
+def open_reviews(
+    session: Session, *, schema_id: str, project_id: int | None = None, limit: int = 200
+) -> list[OpenReview]:
+    """What waits for a curator, most disagreement first; not what somebody still has to read blind."""
+    readers = (
+        select(func.count(SubmissionRow.user_id.distinct()))
+        .where(
+            SubmissionRow.schema_id == schema_id,
+            SubmissionRow.report_id == ReviewRow.report_id,
+            SubmissionRow.purpose == Purpose.ANNOTATION,
+        )
+        .scalar_subquery()
+    )
+    row = ReviewRow
+    query = (
+        select(row.report_id, ReportRow.key, row.disputed, row.flagged, row.skip_reason, readers, row.asked)
+        .join(ReportRow, ReportRow.id == row.report_id)
+        .where(row.schema_id == schema_id, row.settled_at.is_(None))
+        .where(or_(row.flagged, row.asked, row.skip_reason != "", ~_unread(schema_id)))
+        .order_by(row.disputed.desc(), row.report_id.desc())
+        .limit(limit)
+    )
+    if project_id is not None:
+        inside = select(AssignmentRow.slot).where(
+            AssignmentRow.report_id == row.report_id, AssignmentRow.project_id == project_id
+        )
+        query = query.where(inside.exists())
+    return [OpenReview(*found) for found in session.execute(query)]
+
+
+def _unread(schema_id: str) -> ColumnElement[bool]:
+    """Whether a project still waits for somebody's own reading of the report of the query around."""
+    return (
+        select(AssignmentRow.slot)
+        .join(ProjectRow)
+        .where(
+            AssignmentRow.report_id == ReviewRow.report_id,
+            AssignmentRow.done_at.is_(None),
+            ProjectRow.schema_id == schema_id,
+            ProjectRow.closed_at.is_(None),
+        )
+        .exists()
+    )
+
+
+def review_case(session: Session, *, report_id: int, schema_id: str) -> ReviewCase:
+    """The report with what everyone said about it, in the order of their last saves."""
+    report = get_report(session, report_id=report_id)
+    ids = [report_id]
+    latest = readers_of(session, schema_id=schema_id, report_ids=ids).get(report_id, [])
+    values = values_by_annotator(session, schema_id=schema_id, report_ids=ids)
+    readings = [values.get((report_id, reader.user_id), {}) for reader in latest]
+    review = session.get(ReviewRow, (report_id, schema_id))
+    return ReviewCase(
+        report=report,
+        readers=_views(session, latest, readings),
+        differing=differing(readings),
+        decided=decisions(session, schema_id=schema_id, report_ids=ids).get(report_id, {}),
+        reasons=_reasons(session, report_id, schema_id),
+        skip_reason=review.skip_reason if review else "",
+    )
+
+
+def decide(session: Session, *, ruling: Ruling, schema_version: int, user_id: int) -> None:
+    """Keep a curator's decision and take the report off the list. Evidence that fits the decision comes along."""
+    lock_report(session, report_id=ruling.report_id)
+    if session.scalar(select(SubmissionRow.id).where(SubmissionRow.client_uuid == ruling.client_uuid)) is not None:
+        return
+    before = decisions(session, schema_id=ruling.schema_id, report_ids=[ruling.report_id]).get(ruling.report_id, {})
+    submission = SubmissionRow(
+        client_uuid=ruling.client_uuid,
+        report_id=ruling.report_id,
+        schema_id=ruling.schema_id,
+        schema_version=schema_version,
+        user_id=user_id,
+        active_ms=ruling.active_ms,
+        comment=ruling.comment,
+        flagged=False,
+        purpose=Purpose.ADJUDICATION,
+    )
+    session.add(submission)
+    session.flush()
+    session.add_all(
+        LabelEventRow(
+            submission_id=submission.id,
+            label=label,
+            old_value=before.get(label),
+            new_value=value,
+            source=Source.ADJUDICATED,
+            reason=ruling.reasons.get(label) or None,
+        )
+        for label, value in ruling.values.items()
+    )
+    session.flush()
+    _carry_evidence(session, ruling, submission.id)
+    finish(session, report_id=ruling.report_id, schema_id=ruling.schema_id, user_id=user_id)
+    session.execute(
+        update(ReviewRow)
+        .where(ReviewRow.report_id == ruling.report_id, ReviewRow.schema_id == ruling.schema_id)
+        .values(settled_at=utc_now(), updated_at=utc_now(), disputed=0, flagged=False, skip_reason="", asked=False)
+    )
+
+
+def _carry_evidence(session: Session, ruling: Ruling, submission_id: int) -> None:
+    """Give the decision the spans of those annotators who said the same about the finding, each span once."""
+    schema_id, ids = ruling.schema_id, [ruling.report_id]
+    readers = readers_of(session, schema_id=schema_id, report_ids=ids).get(ruling.report_id, [])
+    if not readers:
+        return
+    latest = {one.submission_id: one.user_id for one in readers}
+    values = values_by_annotator(session, schema_id=schema_id, report_ids=ids)
+    settled = consensus(session, schema_id=schema_id, report_ids=ids)[ruling.report_id]
+    spans = {
+        (row.label, row.start_char, row.end_char): row
+        for row in session.scalars(select(RationaleRow).where(RationaleRow.submission_id.in_(latest)))
+        if values.get((ruling.report_id, latest[row.submission_id]), {}).get(row.label) == settled.labels.get(row.label)
+    }
+    session.add_all(
+        RationaleRow(submission_id=submission_id, label=label, start_char=start, end_char=end)
+        for label, start, end in sorted(spans)
+    )
+    session.flush()
+
+
+def _views(
+    session: Session, latest: Sequence[Latest], readings: Sequence[Mapping[str, State | None]]
+) -> tuple[ReaderView, ...]:
+    ids = [one.submission_id for one in latest]
+    rows = {row.id: row for row in session.scalars(select(SubmissionRow).where(SubmissionRow.id.in_(ids)))}
+    people = select(UserRow.id, UserRow.name).where(UserRow.id.in_([one.user_id for one in latest]))
+    names = {user_id: name for user_id, name in session.execute(people)}
+    return tuple(
+        ReaderView(
+            annotator=names[one.user_id],
+            values={label: value for label, value in reading.items() if value is not None},
+            comment=rows[one.submission_id].comment,
+            flagged=one.flagged,
+            active_ms=_time_spent(session, rows[one.submission_id]),
+            saved_at=rows[one.submission_id].created_at,
+        )
+        for one, reading in zip(latest, readings, strict=True)
+    )
+
+
+def _time_spent(session: Session, latest: SubmissionRow) -> int:
+    """Milliseconds over all saves of the report by this annotator."""
+    query = select(func.sum(SubmissionRow.active_ms)).where(
+        SubmissionRow.report_id == latest.report_id,
+        SubmissionRow.schema_id == latest.schema_id,
+        SubmissionRow.user_id == latest.user_id,
+        SubmissionRow.purpose == Purpose.ANNOTATION,
+    )
+    return session.scalar(query) or 0
+
+
+def _reasons(session: Session, report_id: int, schema_id: str) -> dict[str, str]:
+    """The reasons of the curators' last decisions, by finding."""
+    query = (
+        select(LabelEventRow.label, LabelEventRow.reason)
+        .join(SubmissionRow)
+        .where(
+            SubmissionRow.report_id == report_id,
+            SubmissionRow.schema_id == schema_id,
+            SubmissionRow.purpose == Purpose.ADJUDICATION,
+        )
+        .order_by(LabelEventRow.id)
+    )
+    return {label: reason or "" for label, reason in session.execute(query)}

@@ -1,0 +1,67 @@
+"""Reports that annotators put aside, with the reason. Append-only; knows no queue and no page."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from medbertde.store.reports import get_report
+from medbertde.store.session import Session
+from medbertde.store.tables import ReportRow, SkipRow, UserRow
+from medbertde.types import Skip, SkipReason
+
+KEPT_ASIDE = 1000  # a person's latest skips that the queue does not offer them again by itself
+
+
+def record_skip(
+    session: Session,
+    *,
+    report_id: int,
+    schema_id: str,
+    user_id: int,
+    client_uuid: str,
+    reason: SkipReason,
+    comment: str = "",
+    active_ms: int = 0,
+) -> None:
+    """Store one skip; the same `client_uuid` again writes nothing. `NotFound` when the report is gone."""
+    if session.scalar(select(SkipRow.id).where(SkipRow.client_uuid == client_uuid)) is not None:
+        return
+    get_report(session, report_id=report_id)
+    session.add(
+        SkipRow(
+            client_uuid=client_uuid,
+            report_id=report_id,
+            schema_id=schema_id,
+            user_id=user_id,
+            reason=reason,
+            comment=comment,
+            active_ms=active_ms,
+        )
+    )
+    session.flush()
+
+
+def skipped_by(session: Session, *, schema_id: str, user_id: int) -> set[int]:
+    """The reports this person put aside last."""
+    query = (
+        select(SkipRow.report_id)
+        .where(SkipRow.user_id == user_id, SkipRow.schema_id == schema_id)
+        .order_by(SkipRow.id.desc())
+        .limit(KEPT_ASIDE)
+    )
+    return set(session.scalars(query))
+
+
+def skips(session: Session, *, schema_id: str, report_id: int | None = None, limit: int = 1000) -> list[Skip]:
+    """What was put aside in a schema, or of one report, newest first: for review."""
+    query = (
+        select(SkipRow.report_id, ReportRow.key, UserRow.name, SkipRow.reason, SkipRow.comment, SkipRow.created_at)
+        .join(ReportRow, ReportRow.id == SkipRow.report_id)
+        .join(UserRow, UserRow.id == SkipRow.user_id)
+        .where(SkipRow.schema_id == schema_id)
+        .order_by(SkipRow.id.desc())
+        .limit(limit)
+    )
+    if report_id is not None:
+        query = query.where(SkipRow.report_id == report_id)
+    return [Skip(*row) for row in session.execute(query)]

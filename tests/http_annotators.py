@@ -1,0 +1,78 @@
+"""Eight annotators over HTTP for `tests.bench_store`, in a process of their own: the calls the annotation card makes.
+
+Run: python -m tests.http_annotators URL CARD_ID SECONDS; prints the seconds it took and the milliseconds of each call.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+NAMES = tuple(f"bench-{number}" for number in range(8))
+VALUES = {"Erguss": "present", "ZVK": "absent", "Stauung": "uncertain", "Pneumothorax": "absent"}
+
+
+def annotator(url: str, card: int, name: str) -> Iterator[float]:
+    """Sign in over one connection, then save and take the next report in one call; the milliseconds of each."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    typed = urlencode({"username": name, "password": f"{name} liest gern Befunde"})
+    connection.request("POST", "/login", typed, form)
+    answer = connection.getresponse()
+    answer.read()
+    cookies = "; ".join(value.split(";")[0] for key, value in answer.getheaders() if key.lower() == "set-cookie")
+
+    def ask(function: str, **sent: Any) -> Any:
+        data = {"language": "de", "schema": "chest_xray", "count": 1, "exclude": [], **sent}
+        body = {"session_hash": name, "component_id": card, "fn_name": function, "data": data}
+        headers = {"Content-Type": "application/json", "Cookie": cookies}
+        connection.request("POST", "/gradio_api/component_server", json.dumps(body), headers)
+        found = json.loads(connection.getresponse().read())
+        assert found["ok"], found
+        return found["work"]["items"][0]
+
+    item = ask("fetch_reports")
+    made = {"values": VALUES, "model_version": None, "schema_version": 1, "seen": 0, "comment": "", "flagged": False,
+            "active_ms": 30_000, "guideline_version": None, "rationales": []}  # fmt: skip
+    while True:
+        start = time.perf_counter()
+        item = ask("save_report", uuid=str(uuid.uuid4()), decision={"report": item["id"], **made})
+        yield (time.perf_counter() - start) * 1000
+
+
+def in_threads(workers: list[Iterator[float]], seconds: float) -> list[float]:
+    """Run all for some seconds: how long it took, then what they yielded. A worker that fails fails the call."""
+    times: list[float] = []
+    failures: list[Exception] = []
+    start = time.perf_counter()
+
+    def run(worker: Iterator[float]) -> None:
+        try:
+            for taken in worker:
+                times.append(taken)
+                if time.perf_counter() - start > seconds:
+                    return
+        except Exception as error:  # noqa: BLE001  # handed to the thread that waits
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return [time.perf_counter() - start, *times]
+
+
+if __name__ == "__main__":
+    address, card_id, duration = sys.argv[1:]
+    people = [annotator(address, int(card_id), name) for name in NAMES]
+    print(json.dumps(in_threads(people, float(duration))))

