@@ -56,7 +56,7 @@ def read_reports(name: str, data: bytes, *, schema: Schema | None = None, max_ch
     if not text.strip():
         raise InvalidFile(f"Die Datei {name} ist leer.", f"The file {name} is empty.")
     rows = readers[suffix](text)
-    return (_checked(number, raw, schema, max_chars) for number, raw in rows)
+    return (check_row(number, raw, schema, max_chars) for number, raw in rows)
 
 
 def read_records(path: Path, schema: Schema | None = None) -> list[ReportRecord]:
@@ -74,13 +74,13 @@ def read_records(path: Path, schema: Schema | None = None) -> list[ReportRecord]
 
 def _jsonl_rows(text: str) -> Iterator[NumberedRow]:
     """Numbers are lines of the file; blank ones are passed over."""
-    for number, line in enumerate(_lines(text), start=1):
+    for number, line in enumerate(text_lines(text), start=1):
         if line.strip():
-            raw = _json_object(line)
+            raw = json_object(line)
             yield number, _fault("kein JSON-Objekt", "not a JSON object") if raw is None else raw
 
 
-def _lines(text: str) -> Iterator[str]:
+def text_lines(text: str) -> Iterator[str]:
     """The lines with their ends, one by one: a copy of a large file would take four times its size."""
     start = 0
     for match in _LINE_END.finditer(text):
@@ -89,7 +89,8 @@ def _lines(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _json_object(text: str) -> dict[str, Any] | None:
+def json_object(text: str) -> dict[str, Any] | None:
+    """The object that a text holds; None for anything else."""
     try:
         raw = json.loads(text)
     except (ValueError, RecursionError):  # ValueError: also a number of more than 4,300 digits
@@ -99,7 +100,7 @@ def _json_object(text: str) -> dict[str, Any] | None:
 
 def _csv_rows(text: str) -> Iterator[NumberedRow]:
     """Numbers count the reports, without the header."""
-    rows = _csv_cells(text)
+    rows = csv_cells(text, _delimiter(text))
     names = [name.strip() for name in next(rows)]
     if "text" not in names:
         found = ", ".join(shown(name) for name in names[:12])
@@ -117,10 +118,10 @@ def _csv_rows(text: str) -> Iterator[NumberedRow]:
     return ((number, _csv_row(names, cells)) for number, cells in enumerate(chain([first], rows), start=1))
 
 
-def _csv_cells(text: str) -> Iterator[list[str]]:
+def csv_cells(text: str, delimiter: str) -> Iterator[list[str]]:
     """The rows of a CSV file that are not blank. Strict: a stray quote would otherwise swallow what follows."""
     csv.field_size_limit(_MAX_CELL)
-    reader = csv.reader(_lines(text), delimiter=_delimiter(text), strict=True)
+    reader = csv.reader(text_lines(text), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -143,7 +144,7 @@ def _delimiter(text: str) -> str:
     >>> _delimiter("id;text"), _delimiter("id,text"), _delimiter("text")
     (';', ',', '\x1f')
     """
-    header = next(_lines(text.lstrip()))
+    header = next(text_lines(text.lstrip()))
     likeliest = max(",;\t", key=header.count)
     return likeliest if likeliest in header else "\x1f"
 
@@ -156,10 +157,10 @@ def _csv_row(names: list[str], cells: list[str]) -> Mapping[str, Any] | Notice:
             f"longer than the header ({len(cells)} instead of {len(names)} cells); a text with a separator must stand "
             "in quotes",
         )
-    row = {name: _without_apostrophe(cell) for name, cell in zip(names, cells, strict=False) if name}
+    row = {name: without_apostrophe(cell) for name, cell in zip(names, cells, strict=False) if name}
     known = {name: row.pop(name, None) for name in ("text", "id", "modality")}
     labels = {name.removeprefix(LABEL_COLUMN): row.pop(name) for name in list(row) if name.startswith(LABEL_COLUMN)}
-    exported = _json_object(row.get("meta", ""))
+    exported = json_object(row.get("meta", ""))
     if exported is not None:
         del row["meta"]
     return {**known, "labels": labels, "meta": {**row, **(exported or {})}}
@@ -169,7 +170,8 @@ def _txt_rows(text: str) -> Iterator[NumberedRow]:
     yield 1, {"text": text}
 
 
-def _checked(number: int, raw: Mapping[str, Any] | Notice, schema: Schema | None, max_chars: int) -> Row:
+def check_row(number: int, raw: Mapping[str, Any] | Notice, schema: Schema | None, max_chars: int) -> Row:
+    """The row with its record, or with what is wrong with it; `raw` has the fields of a line of a `.jsonl` file."""
     if isinstance(raw, Notice):
         return Row(number, fault=raw)
     try:
@@ -314,14 +316,15 @@ def csv_line(cells: Iterable[str]) -> str:
     "'=1+1,Kein Pneu.\r\n"
     """
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(f"'{cell}" if _is_formula(cell) else cell for cell in cells)
+    csv.writer(buffer).writerow(f"'{cell}" if is_formula(cell) else cell for cell in cells)
     return buffer.getvalue()
 
 
-def _is_formula(cell: str) -> bool:
+def is_formula(cell: str) -> bool:
     """Whether a spreadsheet would run the cell, or would after apostrophes are taken off."""
     return cell.lstrip("'").startswith(FORMULA_START)
 
 
-def _without_apostrophe(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
+def without_apostrophe(cell: str) -> str:
+    """The cell as it was before `csv_line` neutralised it."""
+    return cell[1:] if cell.startswith("'") and is_formula(cell) else cell

@@ -1,0 +1,1 @@
+"""Files out: which labels are wanted, and one writer per format."""

@@ -1,0 +1,162 @@
+"""Files in and out, as a user asks for it: look at a file, import it, export labels.
+
+Owns who may do it, what goes on record, and that an import or an export is there as a whole or not at all. Knows no
+format (`exchange` does) and no page.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from medbertde.schema import Schema, load_schema
+from medbertde.services.access import Access
+from medbertde.services.exchange.examples import example_file
+from medbertde.services.exchange.incoming.plan import Choices, make_plan
+from medbertde.services.exchange.incoming.preview import Preview, preview
+from medbertde.services.exchange.incoming.recognise import open_table
+from medbertde.services.exchange.incoming.reports import ImportedFile, read_steps
+from medbertde.services.exchange.incoming.table import SCANNED_ROWS, Limits
+from medbertde.services.exchange.outgoing.files import write_export
+from medbertde.services.exchange.outgoing.order import ExportOrder
+from medbertde.settings import Settings
+from medbertde.store import audit, exports, labels, reports
+from medbertde.store.reports import AddedReports
+from medbertde.store.session import Database, Session
+from medbertde.types import ImportResult, Notice, Progress, ReportRecord, Role, User
+
+_ID_TAKEN = Notice(
+    "id_taken",
+    "Die Kennung (id) gehört schon zu einem anderen Befundtext. Bitte eine andere Kennung vergeben.",
+    "The id already belongs to another report text. Please choose another id.",
+)
+NO_CHOICES = Choices()
+STORING = "storing"
+
+
+@dataclass(frozen=True)
+class Files:
+    """What an annotator does with files. Every method first checks the role and that the terms are accepted."""
+
+    database: Database
+    access: Access
+    settings: Settings
+
+    def preview(self, user: User, schema_id: str, name: str, data: bytes, choices: Choices = NO_CHOICES) -> Preview:
+        """What the file would bring; nothing is stored."""
+        schema = self._allow(user, schema_id)
+        return preview(open_table(name, data, self._limits, choices.sheet), schema, choices, self._limits)
+
+    def import_steps(
+        self, user: User, schema_id: str, name: str, data: bytes, choices: Choices = NO_CHOICES
+    ) -> Iterator[Progress | ImportResult]:
+        """Import step by step: the progress of reading, one step noted `STORING`, then what it did.
+
+        All is stored in one transaction after the step `STORING`; whoever stops there or before has stored nothing.
+        Rows that are wrong are listed with the reason.
+        """
+        schema = self._allow(user, schema_id)
+        table = open_table(name, data, self._limits, choices.sheet)
+        sample = [raw for _, raw in islice(table.rows(), SCANNED_ROWS) if not isinstance(raw, Notice)]
+        plan = make_plan(table.columns, sample, schema, choices)
+        for step in read_steps(name, table, plan, schema, self._limits):
+            if isinstance(step, ImportedFile):
+                rows = len(step.records) + len(step.rejected)
+                yield Progress(rows, rows, STORING)
+                yield self._store(user, schema, step)
+            else:
+                yield step
+
+    def import_file(
+        self,
+        user: User,
+        schema_id: str,
+        name: str,
+        data: bytes,
+        choices: Choices = NO_CHOICES,
+        on_progress: Callable[[Progress], None] = lambda _progress: None,
+    ) -> ImportResult:
+        """Import in one go."""
+        for step in self.import_steps(user, schema_id, name, data, choices):
+            if isinstance(step, ImportResult):
+                return step
+            if not step.note:
+                on_progress(step)
+        raise AssertionError("an import ends with its result")
+
+    def import_examples(self, user: User, schema_id: str) -> ImportResult:
+        """Fill the queue with the shipped fictional reports, without their labels."""
+        schema = self._allow(user, schema_id)
+        return self._store(user, schema, example_file(schema))
+
+    def export(self, user: User, order: ExportOrder, path: Path) -> int:
+        """Write an export to `path`, beside it first and then renamed; returns how many reports or changes it holds."""
+        schema = self._allow(user, order.schema_id)
+        with self.database.write() as session:
+            facts: dict[str, audit.Fact] = {"schema": schema.id, "kind": order.format.value}
+            audit.record(session, user_id=user.id, action="export", facts=facts)
+        partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")
+        try:
+            with partial.open("xb") as out, self.database.read() as session:
+                count = write_export(session, order, schema, out)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return count
+
+    def annotators(self, user: User, schema_id: str) -> list[str]:
+        """The people whose labels an export can be narrowed to."""
+        schema = self._allow(user, schema_id)
+        with self.database.read() as session:
+            return exports.annotators_of(session, schema_id=schema.id)
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(self.settings.max_upload_mb, self.settings.max_import_rows, self.settings.max_chars)
+
+    def _allow(self, user: User, schema_id: str) -> Schema:
+        self.access.require(user, Role.ANNOTATOR)
+        self.access.require_terms(user)
+        return load_schema(schema_id)
+
+    def _store(self, user: User, schema: Schema, file: ImportedFile) -> ImportResult:
+        with self.database.write() as session:
+            result = _store_file(session, file, schema, user)
+            facts: dict[str, audit.Fact] = {
+                "schema": schema.id,
+                "added": result.added,
+                "duplicates": result.duplicates,
+                "labelled": result.labelled,
+                "rejected": len(result.rejected),
+            }
+            audit.record(session, user_id=user.id, action="import", facts=facts)
+        return result
+
+
+def _store_file(session: Session, file: ImportedFile, schema: Schema, user: User) -> ImportResult:
+    """Store the good rows. Labels that come along count as this user's, unless someone annotated the report before."""
+    records = list(file.records.values())
+    added = reports.add_reports(session, records=records, imported_by=user.id, file_name=file.name)
+    labelled = labels.save_imported(
+        session,
+        schema_id=schema.id,
+        schema_version=schema.version,
+        user_id=user.id,
+        labelled=_labelled(records, added),
+    )
+    numbers = list(file.records)
+    clashes = [(numbers[position], _ID_TAKEN) for position in added.clashes]
+    rejected = sorted([*file.rejected, *clashes], key=lambda item: item[0])
+    return ImportResult(len(added.added_ids), added.duplicates, labelled, tuple(rejected))
+
+
+def _labelled(records: Iterable[ReportRecord], added: AddedReports) -> dict[int, ReportRecord]:
+    """By report id the records that bring labels or spans; of several rows with the same text the first counts."""
+    found: dict[int, ReportRecord] = {}
+    for record, report_id in zip(records, added.report_ids, strict=True):
+        if report_id is not None and (record.labels or record.rationales):
+            found.setdefault(report_id, record)
+    return found

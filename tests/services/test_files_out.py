@@ -1,0 +1,229 @@
+"""Files out: every format holds the labels with what they rest on, and what can be read back comes back the same."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import uuid
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pyarrow.parquet
+import pytest
+from datasets import load_dataset
+
+from medbertde.schema import load_schema
+from medbertde.services.access import Access, Caller
+from medbertde.services.exchange import ExportFormat, ExportOrder, Wanted
+from medbertde.services.exchange.outgoing.conll import tagged, without_overlaps
+from medbertde.services.files import Files
+from medbertde.settings import Settings
+from medbertde.store import audit, labels, reports
+from medbertde.store.session import Database, open_database
+from medbertde.types import LabelChange, Rationale, ReportRecord, Source, State, User
+
+XRAY = "chest_xray"
+RECORDS = (
+    ReportRecord(
+        "- Tubus regelrecht.\n- Kein Erguss; „frei“, <5 mm 🫁",
+        "=r1",
+        "xray",
+        {"Tubus": State.PRESENT, "Erguss": State.ABSENT},
+        (Rationale("Erguss", 22, 33), Rationale("Tubus", 2, 7)),
+        {"haus": "erfunden"},
+    ),
+    ReportRecord("Unauffällig.", "r2", "xray", {}, (), {}),
+)
+Take = Callable[..., Path]
+
+
+@pytest.fixture
+def files(database: Database, access: Access, settings: Settings, anna: User) -> Files:
+    """Two annotated reports, the second without findings."""
+    with database.write() as session:
+        added = reports.add_reports(session, records=RECORDS, imported_by=anna.id)
+        for record, report_id in zip(RECORDS, added.added_ids, strict=True):
+            labels.save(
+                session,
+                report_id=report_id,
+                schema_id=XRAY,
+                schema_version=1,
+                user_id=anna.id,
+                changes=[LabelChange(label, state, Source.HUMAN) for label, state in record.labels.items()],
+                client_uuid=str(uuid.uuid4()),
+                comment="=1+1",
+                rationales=record.rationales,
+            )
+    return Files(database, access, settings)
+
+
+@pytest.fixture
+def take(files: Files, anna: User, tmp_path: Path) -> Take:
+    """An export as a file."""
+
+    def export(kind: ExportFormat, **wanted: Any) -> Path:
+        path = tmp_path / kind.ending
+        files.export(anna, ExportOrder(XRAY, kind, Wanted(**wanted)), path)
+        return path
+
+    return export
+
+
+def test_json_lines_have_every_annotated_report_with_provenance(take: Take) -> None:
+    first, second = map(json.loads, take(ExportFormat.JSONL).read_text(encoding="utf-8").splitlines())
+    assert first["labels"] == {"Tubus": "present", "Erguss": "absent"}
+    assert first["rationales"][0] == {"label": "Erguss", "start": 22, "end": 33}
+    assert first["meta"]["haus"] == "erfunden"
+    assert first["meta"]["sources"] == "Tubus=human, Erguss=human"
+    assert (first["meta"]["annotator"], first["meta"]["provenance"]) == ("anna", "single")
+    assert "Nur für die Forschung" in first["meta"]["use"]
+    assert (second["text"], second["labels"]) == ("Unauffällig.", {})
+
+
+def test_a_table_has_a_column_per_finding_opens_in_excel_and_holds_no_formula(take: Take) -> None:
+    data = take(ExportFormat.CSV).read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf")
+    first, second = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    assert [name for name in first if name.startswith("label:")] == [
+        f"label:{label}" for label in load_schema(XRAY).label_ids
+    ]
+    assert (first["id"], first["comment"], first["text"][:3]) == ("'=r1", "'=1+1", "'- ")
+    assert (first["label:Erguss"], second["label:Erguss"]) == ("absent", "")
+    assert (first["provenance"], first["annotators"]) == ("single", "anna")
+    assert "Research use only" in first["use"]
+
+
+def test_the_history_has_a_row_per_change_and_no_text(take: Take) -> None:
+    text = take(ExportFormat.REVISIONS).read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [(row["report"], row["label"], row["new_value"], row["annotator"]) for row in rows] == [
+        ("'=r1", "Tubus", "present", "anna"),
+        ("'=r1", "Erguss", "absent", "anna"),
+    ]
+    assert "regelrecht" not in text
+    narrowed = take(ExportFormat.REVISIONS, finding="Erguss").read_text(encoding="utf-8-sig")
+    assert [row["label"] for row in csv.DictReader(narrowed.splitlines())] == ["Erguss"]
+
+
+def test_parquet_has_nested_spans_and_says_what_it_is_for(take: Take) -> None:
+    table = pyarrow.parquet.read_table(take(ExportFormat.PARQUET))
+    assert b"Research use only" in table.schema.metadata[b"use"]
+    first, second = table.to_pylist()
+    assert first["rationales"][1] == {"label": "Tubus", "start": 2, "end": 7}
+    assert (first["label:Tubus"], second["label:Tubus"], second["rationales"]) == ("present", None, [])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_hugging_face_folder_is_loaded_by_datasets(take: Take, tmp_path: Path) -> None:
+    folder = tmp_path / "dataset"
+    with zipfile.ZipFile(take(ExportFormat.HUGGING_FACE)) as archive:
+        archive.extractall(folder)
+    rows = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
+    assert rows["id"][:] == ["=r1", "r2"]
+    assert rows[0]["label:Erguss"] == "absent"
+    assert rows[0]["rationales"][0] == {"label": "Erguss", "start": 22, "end": 33}
+    assert rows[1]["label:Erguss"] is None
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "Nur für die Forschung" in card
+    assert all(f"`label:{label}`" in card for label in load_schema(XRAY).label_ids)
+
+
+def test_label_studio_gets_tasks_and_the_interface_that_fits_them(take: Take) -> None:
+    tasks = json.loads(take(ExportFormat.LABEL_STUDIO).read_text(encoding="utf-8"))
+    interface = ElementTree.parse(take(ExportFormat.LABEL_STUDIO_CONFIG)).getroot()
+    controls = {one.get("name"): {choice.get("value") for choice in one} for one in interface.iter("Choices")}
+    controls["rationales"] = {one.get("value") for one in interface.iter("Label")}
+    for region in tasks[0]["annotations"][0]["result"]:
+        (chosen,) = region["value"].get("choices") or region["value"]["labels"]
+        assert chosen in controls[region["from_name"]]
+    span = tasks[0]["annotations"][0]["result"][2]["value"]
+    assert span == {"start": 22, "end": 33, "text": "Kein Erguss", "labels": ["Erguss"]}
+    assert "Research use only" in tasks[0]["data"]["use"]
+    assert tasks[1]["annotations"] == [{"result": []}]
+
+
+def test_conll_tags_exactly_the_marked_words(take: Take) -> None:
+    text = take(ExportFormat.CONLL).read_text(encoding="utf-8")
+    assert text.startswith("# Nur für die Forschung")
+    first, second = text.split("-DOCSTART-\tO\n\n")[1:]
+    assert "# id = =r1\n" in first
+    tags = [line.split("\t") for line in first.splitlines() if "\t" in line]
+    assert [pair for pair in tags if pair[1] != "O"] == [
+        ["Tubus", "B-Tubus"],
+        ["Kein", "B-Erguss"],
+        ["Erguss", "I-Erguss"],
+    ]
+    assert ".\tO\n\n-\tO" in first, "a line of the report begins after a blank line"
+    assert "Unauffällig\tO\n.\tO" in second
+
+
+def test_spans_that_cut_words_and_overlap_are_written_honestly() -> None:
+    spans = [Rationale("Erguss", 0, 6), Rationale("Erguss", 7, 11), Rationale("Stauung", 4, 6)]
+    kept, dropped = without_overlaps(spans)
+    assert dropped == [Rationale("Stauung", 4, 6)]
+    assert tagged("Pleura erguss", kept) == [
+        ("Pleura", "B-Erguss", True),
+        ("ergu", "B-Erguss", False),
+        ("ss", "O", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ExportFormat.JSONL,
+        ExportFormat.CSV,
+        ExportFormat.PARQUET,
+        ExportFormat.HUGGING_FACE,
+        ExportFormat.LABEL_STUDIO,
+    ],
+)
+def test_an_export_can_be_imported_again_and_is_the_same(
+    kind: ExportFormat, take: Take, anna: User, tmp_path: Path
+) -> None:
+    path = take(kind)
+    other = open_database(f"sqlite:///{tmp_path / 'other.sqlite'}")
+    try:
+        settings = Settings(var=tmp_path, database_url="sqlite:///unused.sqlite")
+        access = Access(other, settings)
+        ben = access.accept_terms(access.identify(Caller("ben", None)))
+        result = Files(other, access, settings).import_file(ben, XRAY, path.name, path.read_bytes())
+        assert (result.added, result.labelled, result.rejected) == (2, 1, ())
+        with other.read() as session:
+            (again,) = labels.labelled_records(session, schema_id=XRAY)
+            keys = [report.key for report in reports.iterate_reports(session)]
+    finally:
+        other.close()
+    first = RECORDS[0]
+    assert keys == ["=r1", "r2"]
+    assert (again.text, again.id, again.modality) == (first.text, first.id, first.modality)
+    assert (again.labels, again.rationales) == (first.labels, first.rationales)
+    assert again.meta["haus"] == "erfunden"
+
+
+def test_an_export_that_fails_leaves_no_file_and_does_not_touch_the_old_one(
+    files: Files, anna: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text("kostbar", encoding="utf-8")
+
+    def fail(*_: object, **__: object) -> object:
+        raise OSError("disk")
+
+    monkeypatch.setattr("medbertde.services.exchange.outgoing.files.record_of", fail)
+    with pytest.raises(OSError, match="disk"):
+        files.export(anna, ExportOrder(XRAY, ExportFormat.JSONL), path)
+    assert path.read_text(encoding="utf-8") == "kostbar"
+    assert [one.name for one in tmp_path.glob("*labels.jsonl*")] == ["labels.jsonl"]
+
+
+def test_who_exported_is_on_record(take: Take, database: Database) -> None:
+    take(ExportFormat.CSV)
+    with database.read() as session:
+        entries = audit.entries(session)
+    exported = [entry for entry in entries if entry.action == "export"]
+    assert [(entry.user, entry.facts["kind"]) for entry in exported] == [("anna", "csv")]
