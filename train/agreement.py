@@ -23,11 +23,12 @@ from typing import Any
 
 import numpy as np
 
+from medbertde.agreement import ac1, kappa, pair_cells, raw, raw_where_mentioned, weighted
+from medbertde.bootstrap import Interval, interval, resamples
 from medbertde.report_file import read_records
 from medbertde.schema import Schema, load_schema, parse_state
 from medbertde.types import InvalidFile, ReportRecord, State, UserError
 from train.evaluate import Floats, Ints
-from train.intervals import Interval, interval, resamples
 
 VALUES: tuple[State | None, ...] = (*State, None)
 NAMES = ("present", "uncertain", "absent", "not mentioned")
@@ -130,69 +131,12 @@ def _values(readings: Sequence[Labels], schema: Schema) -> Ints:
 
 def tables(first: Ints, second: Ints, weights: Floats) -> Floats:
     """The confusion table of all findings per resample, `(samples, 4, 4)`, from weights `(samples, reports)`."""
-    cells = np.zeros((len(first), len(VALUES), len(VALUES)))
-    report = np.broadcast_to(np.arange(len(first))[:, None], first.shape)
-    np.add.at(cells, (report, first, second), 1.0)
-    return np.tensordot(weights, cells, axes=1)
-
-
-def agreement(counts: Floats) -> Floats:
-    """The share of readings that are equal, per table of `(…, q, q)`; NaN for an empty table."""
-    return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
-
-
-def agreement_where_mentioned(counts: Floats) -> Floats:
-    """The share of equal readings among those that at least one reader mentions; NaN where there are none."""
-    mentioned = counts.copy()
-    mentioned[..., -1, -1] = 0.0
-    return agreement(mentioned)
-
-
-def kappa(counts: Floats) -> Floats:
-    """Cohen's kappa, as scikit-learn gives it but for all tables at once; NaN where all readings have one value.
-
-    >>> kappa(np.array([[20.0, 5.0], [10.0, 15.0]])).round(3)
-    np.float64(0.4)
-    """
-    rows, columns = _shares(counts)
-    return _beyond_chance(agreement(counts), (rows * columns).sum(axis=-1))
-
-
-def ac1(counts: Floats) -> Floats:
-    """Gwet's AC1; NaN for an empty table.
-
-    (a − e) / (1 − e) with the agreement a and e = Σ πₖ (1 − πₖ) / (q − 1), where πₖ is the mean share of value k over
-    both readers and q the number of values. Unlike kappa it stays high where nearly all readings have one value.
-    K. L. Gwet, Computing inter-rater reliability and its variance in the presence of high agreement, British Journal of
-    Mathematical and Statistical Psychology 61 (2008) 29–48.
-
-    >>> ac1(np.array([[118.0, 5.0], [2.0, 0.0]])).round(3)
-    np.float64(0.941)
-    """
-    rows, columns = _shares(counts)
-    mean = (rows + columns) / 2
-    return _beyond_chance(agreement(counts), (mean * (1 - mean)).sum(axis=-1) / (counts.shape[-1] - 1))
-
-
-def _shares(counts: Floats) -> tuple[Floats, Floats]:
-    """How often each reader uses each value, `(…, q)` each."""
-    total = counts.sum(axis=(-2, -1))[..., None]
-    return _ratio(counts.sum(axis=-1), total), _ratio(counts.sum(axis=-2), total)
-
-
-def _beyond_chance(found: Floats, expected: Floats) -> Floats:
-    return _ratio(found - expected, 1 - expected)
-
-
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    """The quotient, NaN where nothing is divided by nothing (1 − 1 of rounded shares may miss 0 by an epsilon)."""
-    part, whole = np.broadcast_arrays(part, whole)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=~(np.abs(whole) < 1e-12))[()]
+    return weighted(pair_cells(first, second, len(VALUES)), weights)
 
 
 FIGURES: dict[str, Callable[[Floats], Floats]] = {
-    "agreement": agreement,
-    "agreement where mentioned": agreement_where_mentioned,
+    "agreement": raw,
+    "agreement where mentioned": raw_where_mentioned,
     "Cohen κ": kappa,
     "Gwet AC1": ac1,
 }
@@ -215,7 +159,7 @@ def _finding(label: str, first: Ints, second: Ints) -> FindingRow:
     """The figures of one finding from its columns `(reports, 1)`."""
     counts = tables(first, second, np.ones((1, len(first))))[0]
     mentions = [int((reading != VALUES.index(None)).sum()) for reading in (first, second)]
-    return FindingRow(label, *mentions, *(_defined(figure(counts)) for figure in (agreement, kappa, ac1)))
+    return FindingRow(label, *mentions, *(_defined(figure(counts)) for figure in (raw, kappa, ac1)))
 
 
 def _defined(value: Floats) -> float | None:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from medbertde.agreement import ac1, kappa, raw
 from medbertde.schema import load_schema
 from medbertde.types import InvalidFile, InvalidSchema, ReportRecord, State, UserError
 from tests.train.conftest import write_reports
-from train.agreement import ac1, agreement, compare, kappa, main, read_second, run, tables
+from train.agreement import compare, main, read_second, run, tables
 
 SCHEMA = load_schema("chest_xray")
 FIRST = [
@@ -37,7 +38,7 @@ class TestMeasures:
         two = np.where(rng.random((50, 3)) < 0.7, one, rng.integers(0, 4, (50, 3)))
         (table,) = tables(one, two, np.ones((1, 50)))
         assert kappa(table) == pytest.approx(cohen_kappa_score(one.ravel(), two.ravel()))
-        assert agreement(table) == pytest.approx((one == two).mean())
+        assert raw(table) == pytest.approx((one == two).mean())
 
     def test_ac1_of_two_values_is_that_of_gwets_example(self) -> None:
         # Gwet 2008, table 1 as 118/5/2/0 of 125: agreement 0.944, e = 2 π (1 − π) with π = (123 + 120) / 250
