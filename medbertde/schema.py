@@ -1,13 +1,15 @@
 """Label schemas: which findings a report set is labelled with, read from `data/schemas/<id>.yaml`.
 
-Core: knows YAML, but neither models nor databases.
+A schema of `kind: spans` has labels that are only marked in the text (medication, dose); those of `kind: findings`, the
+usual case, also get a state per report. Core: knows YAML, but neither models nor databases.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,27 @@ from medbertde.text import shown
 from medbertde.types import InvalidSchema, State
 
 SCHEMA_FOLDER = Path(__file__).parent.parent / "data" / "schemas"
-RESERVED_KEYS = frozenset("0123?")  # the annotation card's own keys
+RESERVED_KEYS = frozenset("0123456789?/ ")  # the annotation card's own keys
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 
 
+class Kind(StrEnum):
+    """What the labels of a schema are: findings with a state per report, or spans of the text and nothing else."""
+
+    FINDINGS = "findings"
+    SPANS = "spans"
+
+
+ALL_KINDS = tuple(Kind)
+
+
 @dataclass(frozen=True)
 class Label:
-    """A finding: its names, a short definition with typical phrasings, its colour and its annotation key."""
+    """A finding: its names, a short definition with typical phrasings, its colour and its annotation key.
+
+    `group` is the id of one of the schema's groups, empty for none.
+    """
 
     id: str
     name: Mapping[str, str]
@@ -33,17 +48,23 @@ class Label:
     phrasings: tuple[str, ...]
     colour: str
     key: str
+    group: str = ""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """An ordered set of findings with an id and a version; a change of meaning raises the version."""
+    """An ordered set of findings with an id and a version; a change of meaning raises the version.
+
+    `groups` ({id: {de, en}}) are for the eye only: they gather labels on the annotation card, in their own order.
+    """
 
     id: str
     version: int
     title: Mapping[str, str]
     modality: str
     labels: tuple[Label, ...]
+    kind: Kind = Kind.FINDINGS
+    groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def label_ids(self) -> tuple[str, ...]:
@@ -89,11 +110,18 @@ def read_schema(path: Path) -> Schema:
     """Read and check one schema file; `InvalidSchema` names the file and what is wrong in it."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        labels = tuple(_label(item) for item in raw["labels"])
-        schema = Schema(str(raw["id"]), int(raw["version"]), dict(raw["title"]), str(raw["modality"]), labels)
+        schema = Schema(
+            id=str(raw["id"]),
+            version=int(raw["version"]),
+            title=dict(raw["title"]),
+            modality=str(raw["modality"]),
+            labels=tuple(_label(item) for item in raw["labels"]),
+            kind=Kind(raw.get("kind", Kind.FINDINGS)),
+            groups={str(group): dict(name) for group, name in raw.get("groups", {}).items()},
+        )
     except KeyError as error:
         raise _invalid(path, f"Das Feld {error} fehlt", f"the field {error} is missing") from error
-    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+    except (OSError, yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
         found = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise _invalid(path, f"Der Aufbau stimmt nicht ({found})", f"its form is wrong ({found})") from error
     for de, en in _faults(path, schema):
@@ -111,6 +139,7 @@ def _label(item: Mapping[str, Any]) -> Label:
         phrasings=tuple(str(phrase) for phrase in item["phrasings"]),
         colour=str(item["colour"]),
         key=str(item["key"]).lower(),
+        group=str(item.get("group", "")),
     )
 
 
@@ -124,6 +153,7 @@ def _faults(path: Path, schema: Schema) -> Iterator[tuple[str, str]]:
         yield "Der Titel fehlt auf Deutsch oder Englisch (de, en)", "the title is missing in one language (de, en)"
     for label in schema.labels:
         yield from _label_faults(label)
+    yield from _group_faults(schema)
     for values in (schema.label_ids, tuple(label.key for label in schema.labels)):
         for doubled in sorted({value for value in values if values.count(value) > 1}):
             yield f"„{doubled}“ ist zweimal vergeben", f"“{doubled}” is used twice"
@@ -144,9 +174,24 @@ def _label_faults(label: Label) -> Iterator[tuple[str, str]]:
         yield f"Die Farbe von {label.id} hat nicht die Form #1a2b3c", f"the colour of {label.id} is not like #1a2b3c"
     if len(label.key) != 1 or label.key in RESERVED_KEYS:
         yield (
-            f"Die Taste von {label.id} muss ein einzelnes Zeichen sein, und zwar keines von 0 1 2 3 ?",
-            f"the key of {label.id} must be one character and none of 0 1 2 3 ?",
+            f"Die Taste von {label.id} muss ein einzelnes Zeichen sein, und zwar keine Ziffer, kein ? und kein /",
+            f"the key of {label.id} must be one character and no digit, no ? and no /",
         )
+
+
+def _group_faults(schema: Schema) -> Iterator[tuple[str, str]]:
+    for group, name in schema.groups.items():
+        if not _in_both(name):
+            yield (
+                f"Die Gruppe {group} hat keinen Namen auf Deutsch und Englisch (de, en)",
+                f"the group {group} lacks a name",
+            )
+    for label in schema.labels:
+        if label.group and label.group not in schema.groups:
+            yield (
+                f"{label.id} gehört zur Gruppe „{shown(label.group)}“, die unter groups fehlt",
+                f"{label.id} belongs to the group “{shown(label.group)}”, which is missing under groups",
+            )
 
 
 def _in_both(text: Mapping[str, str]) -> bool:
@@ -159,18 +204,30 @@ def _invalid(path: Path, de: str, en: str) -> InvalidSchema:
     )
 
 
-@cache
 def load_schema(schema_id: str, folder: Path = SCHEMA_FOLDER) -> Schema:
-    """The schema with this id, read once; `InvalidSchema` when there is none."""
-    there = schema_ids(folder)
+    """The schema with this id, read again whenever its file has changed; `InvalidSchema` when there is none."""
+    there = _files(folder)
     if schema_id not in there:
         raise InvalidSchema(
             f"Das Schema „{shown(schema_id)}“ gibt es nicht. Vorhanden sind: {', '.join(there)}.",
             f"There is no schema “{shown(schema_id)}”. Available are: {', '.join(there)}.",
         )
-    return read_schema(folder / f"{schema_id}.yaml")
+    path = folder / f"{schema_id}.yaml"
+    return _read_at(path, path.stat().st_mtime_ns)
 
 
-def schema_ids(folder: Path = SCHEMA_FOLDER) -> tuple[str, ...]:
-    """The ids of all schema files, `chest_xray` first, then alphabetical."""
+@cache
+def _read_at(path: Path, _changed_ns: int) -> Schema:
+    return read_schema(path)
+
+
+def schema_ids(folder: Path = SCHEMA_FOLDER, *, kinds: Collection[Kind] = (Kind.FINDINGS,)) -> tuple[str, ...]:
+    """The ids of the schemas of findings, or of other `kinds`: `chest_xray` first, then alphabetical.
+
+    Models, training and quality know findings only; `kinds=ALL_KINDS` is for those who import, annotate and export.
+    """
+    return tuple(name for name in _files(folder) if load_schema(name, folder).kind in kinds)
+
+
+def _files(folder: Path) -> tuple[str, ...]:
     return tuple(sorted((path.stem for path in folder.glob("*.yaml")), key=lambda name: (name != "chest_xray", name)))

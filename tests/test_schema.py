@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from medbertde.schema import load_schema, parse_state, read_schema, schema_ids
+from medbertde.schema import ALL_KINDS, Kind, load_schema, parse_state, read_schema, schema_ids
 from medbertde.types import InvalidSchema, State
 
 LABEL = {
@@ -47,7 +47,19 @@ def test_the_shipped_schemas_are_the_promised_ones() -> None:
     assert len(load_schema("chest_ct").labels) == 24
 
 
-@pytest.mark.parametrize("schema_id", schema_ids())
+def test_a_schema_of_spans_is_found_by_those_who_ask_for_all_kinds(tmp_path: Path) -> None:
+    written(tmp_path, kind="spans")
+    assert (schema_ids(tmp_path), schema_ids(tmp_path, kinds=ALL_KINDS)) == ((), ("eigen",))
+    assert load_schema("eigen", tmp_path).kind is Kind.SPANS
+
+
+def test_labels_may_stand_in_groups(tmp_path: Path) -> None:
+    groups = {"pleura": {"de": "Pleura", "en": "Pleura"}}
+    schema = read_schema(written(tmp_path, groups=groups, labels=[{**LABEL, "group": "pleura"}]))
+    assert (schema.groups, schema.label("Erguss").group) == (groups, "pleura")
+
+
+@pytest.mark.parametrize("schema_id", schema_ids(kinds=ALL_KINDS))
 def test_every_shipped_finding_is_explained_in_both_languages(schema_id: str) -> None:
     for label in load_schema(schema_id).labels:
         assert {*label.name} == {*label.definition} == {"de", "en"}
@@ -63,8 +75,8 @@ def test_a_schema_of_ones_own_is_found_by_its_file_name(tmp_path: Path) -> None:
 def test_an_unknown_schema_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InvalidSchema) as refused:
         load_schema("thorax")
-    assert refused.value.de == "Das Schema „thorax“ gibt es nicht. Vorhanden sind: chest_xray, chest_ct."
-    assert refused.value.en == "There is no schema “thorax”. Available are: chest_xray, chest_ct."
+    assert refused.value.de == "Das Schema „thorax“ gibt es nicht. Vorhanden sind: chest_xray, chest_ct, medication."
+    assert refused.value.en == "There is no schema “thorax”. Available are: chest_xray, chest_ct, medication."
 
 
 @pytest.mark.parametrize("schema_id", ["../chest_xray", "", "/etc/passwd"])
@@ -92,6 +104,10 @@ def test_an_unknown_finding_is_refused_with_the_allowed_ones(tmp_path: Path) -> 
         ({"labels": [LABEL, {**LABEL, "id": "Pneu"}]}, "„e“ ist zweimal vergeben.", "“e” is used twice."),
         ({"labels": [{**LABEL, "id": "Öde m"}]}, "Die id „Öde m“ darf nur", "the id “Öde m” may hold plain letters"),
         ({"labels": [{**LABEL, "key": "1"}]}, "Die Taste von Erguss muss", "the key of Erguss must"),
+        ({"labels": [{**LABEL, "key": "6"}]}, "Die Taste von Erguss muss", "the key of Erguss must"),
+        ({"labels": [{**LABEL, "group": "x"}]}, "Gruppe „x“, die unter groups fehlt", "which is missing under groups"),
+        ({"groups": {"x": {"de": "X"}}}, "Die Gruppe x hat keinen Namen", "the group x lacks a name"),
+        ({"kind": "wörter"}, "Der Aufbau stimmt nicht (ValueError", "its form is wrong (ValueError"),
         ({"labels": [{**LABEL, "key": "ee"}]}, "Die Taste von Erguss muss", "the key of Erguss must"),
         ({"labels": [{**LABEL, "colour": "red;}"}]}, "Die Farbe von Erguss hat", "the colour of Erguss is not"),
         (

@@ -6,17 +6,18 @@ its source. Knows neither the page nor how rows are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from medbertde.inference.runtime import Runtime
 from medbertde.schema import Schema, load_schema
-from medbertde.services import exchange
 from medbertde.services.access import Access
+from medbertde.services.files import Files
+from medbertde.services.save_rules import require_evidence, require_version
 from medbertde.services.suggest import suggest
 from medbertde.settings import Settings
-from medbertde.store import audit, labels, queue, reports, suggestions
+from medbertde.store import labels, projects, queue, reports, reviews, skips, suggestions
 from medbertde.store.labels import RecentReport
 from medbertde.store.session import Database, Session
 from medbertde.types import (
@@ -27,8 +28,11 @@ from medbertde.types import (
     NotFound,
     Progress,
     QueueProgress,
+    Rationale,
     Report,
     Role,
+    Skip,
+    SkipReason,
     Source,
     State,
     Suggestion,
@@ -47,16 +51,22 @@ class SavedWork:
     comment: str
     flagged: bool
     saved_at: datetime
+    rationales: tuple[Rationale, ...] = ()
+    submission: int = 0
 
 
 @dataclass(frozen=True)
 class WorkItem:
-    """A report to label, with what the active model proposes, or a report to correct, with what was saved before."""
+    """A report to label, with what the active model proposes, or a report to correct, with what was saved before.
+
+    A `bare` report is drawn to be read without a suggestion; the model's answer is kept, to compare with later.
+    """
 
     report: Report
     suggestion: Suggestion | None = None
     saved: SavedWork | None = None
     lease_until: datetime | None = None
+    bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,9 @@ class Work:
 class Decision:
     """One save as the user made it. A finding with the value None is not mentioned; one that is absent is unchanged.
 
-    `client_uuid` makes a retry harmless. `model_version` names the suggestion that was on the screen.
+    `client_uuid` makes a retry harmless. `model_version` names the suggestion that was on the screen, `schema_version`
+    and `guideline_version` the rules the page had. `rationales` are all the marked words that hold after this save.
+    `seen` is the user's own save of this report that the page knew (0: none); None leaves out the check for others.
     """
 
     client_uuid: str
@@ -82,14 +94,31 @@ class Decision:
     comment: str = ""
     flagged: bool = False
     active_ms: int = 0
+    schema_version: int | None = None
+    guideline_version: str | None = None
+    rationales: tuple[Rationale, ...] = ()
+    seen: int | None = None
+
+
+@dataclass(frozen=True)
+class SkipDecision:
+    """A report put aside, as the user did it; `client_uuid` makes a retry harmless."""
+
+    client_uuid: str
+    schema_id: str
+    report_id: int
+    reason: SkipReason
+    comment: str = ""
+    active_ms: int = 0
 
 
 @dataclass(frozen=True)
 class SaveResult:
-    """The changes that a save wrote, and what comes next."""
+    """The changes that a save wrote, its number, and what comes next."""
 
     revisions: tuple[LabelRevision, ...]
     work: Work
+    submission: int
 
 
 @dataclass(frozen=True)
@@ -101,21 +130,40 @@ class Annotate:
     access: Access
     settings: Settings
 
-    def next_reports(self, user: User, schema_id: str, *, count: int = 1, exclude: Collection[int] = ()) -> Work:
-        """Up to `count` waiting reports, leased to this user; `exclude` names those in hand or skipped."""
+    def next_reports(
+        self, user: User, schema_id: str, *, count: int = 1, exclude: Collection[int] = (), skipped: bool = False
+    ) -> Work:
+        """Up to `count` waiting reports, leased to this user; `exclude` names those in hand.
+
+        What the user has put aside is left out unless `skipped` asks for it.
+        """
         schema = self._allow(user, schema_id)
         with self.database.write() as session:
-            work = self._lease(session, user, schema, count, exclude)
+            aside = set() if skipped else skips.skipped_by(session, schema_id=schema.id, user_id=user.id)
+            work = self._lease(session, user, schema, count, {*exclude, *aside})
         return self._with_suggestions(schema, work)
 
-    def save(self, user: User, decision: Decision, *, count: int = 0, exclude: Collection[int] = ()) -> SaveResult:
+    def save(
+        self,
+        user: User,
+        decision: Decision,
+        *,
+        count: int = 0,
+        exclude: Collection[int] = (),
+        skipped: bool = False,
+    ) -> SaveResult:
         """Save a report and lease up to `count` next ones, both or neither; the same decision again writes nothing.
 
-        A lease that ran out does no harm; when someone else took or saved the report meanwhile, it is a `Conflict`.
+        A lease that ran out does no harm; when someone else took or saved the report meanwhile, it is a `Conflict`,
+        `SavedElsewhere` when it was the same user in another window, `SchemaChanged` when the page's schema is old.
         """
         schema = self._allow(user, decision.schema_id)
         with self.database.write() as session:
-            self._require_mine(session, user, schema.id, decision.report_id)
+            if labels.find_save(session, client_uuid=decision.client_uuid) is None:
+                require_version(schema, decision.schema_version)
+                self._require_mine(session, user, schema.id, decision.report_id)
+                text = reports.get_report(session, report_id=decision.report_id).text
+                require_evidence(schema, decision.rationales, decision.values, text)
             shown = _shown(session, decision)
             revisions = labels.save(
                 session,
@@ -126,18 +174,42 @@ class Annotate:
                 changes=_changes(schema, decision, shown),
                 client_uuid=decision.client_uuid,
                 model_version=shown.model_version if shown else None,
+                guideline_version=decision.guideline_version,
                 active_ms=decision.active_ms,
                 comment=decision.comment,
                 flagged=decision.flagged,
+                rationales=tuple(dict.fromkeys(decision.rationales)),
+                seen=decision.seen,
             )
-            work = self._lease(session, user, schema, count, exclude)
-        return SaveResult(revisions, self._with_suggestions(schema, work))
+            submission = labels.find_save(session, client_uuid=decision.client_uuid) or 0
+            reviews.note(session, report_id=decision.report_id, schema_id=schema.id)
+            aside = set() if skipped else skips.skipped_by(session, schema_id=schema.id, user_id=user.id)
+            work = self._lease(session, user, schema, count, {*exclude, *aside})
+        return SaveResult(revisions, self._with_suggestions(schema, work), submission)
 
-    def skip(self, user: User, schema_id: str, report_id: int) -> None:
-        """Give a report back unsaved, for someone else or for later."""
-        schema = self._allow(user, schema_id)
+    def skip(self, user: User, decision: SkipDecision) -> None:
+        """Put a report aside with a reason, for someone else or for review; the same decision again writes nothing."""
+        schema = self._allow(user, decision.schema_id)
         with self.database.write() as session:
-            queue.release(session, report_id=report_id, schema_id=schema.id, user_id=user.id)
+            skips.record_skip(
+                session,
+                report_id=decision.report_id,
+                schema_id=schema.id,
+                user_id=user.id,
+                client_uuid=decision.client_uuid,
+                reason=decision.reason,
+                comment=decision.comment,
+                active_ms=decision.active_ms,
+            )
+            reviews.note(session, report_id=decision.report_id, schema_id=schema.id, skip_reason=decision.reason.value)
+            queue.release(session, report_id=decision.report_id, schema_id=schema.id, user_id=user.id)
+
+    def skipped(self, user: User, schema_id: str) -> list[Skip]:
+        """What has been put aside in a schema and why, newest first: for curators."""
+        schema = self._allow(user, schema_id)
+        self.access.require(user, Role.CURATOR)
+        with self.database.read() as session:
+            return skips.skips(session, schema_id=schema.id)
 
     def keep(self, user: User, schema_id: str, report_ids: Sequence[int]) -> tuple[int, ...]:
         """Renew the leases of the reports in hand; returns those that belong to someone else by now."""
@@ -169,7 +241,8 @@ class Annotate:
                     "You have not saved this report yet. Only your own reports can be opened again.",
                 )
             values = labels.current(session, report_id=report_id, schema_id=schema.id, user_id=user.id)
-        return WorkItem(report, saved=SavedWork(values, last.comment, last.flagged, last.created_at))
+        saved = SavedWork(values, last.comment, last.flagged, last.created_at, last.rationales, last.id)
+        return WorkItem(report, saved=saved)
 
     def import_reports(
         self,
@@ -179,62 +252,40 @@ class Annotate:
         data: bytes,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
     ) -> ImportResult:
-        """Store all good rows of a report file in one transaction; rows that are wrong are listed with the reason."""
-        schema = self._allow(user, schema_id)
-        return self._store(user, schema, exchange.read_file(name, data, schema, self.settings, on_progress))
+        """Fill the queue from a file, understood by its names alone; `files` does it step by step and with choices."""
+        return self._files.import_file(user, schema_id, name, data, on_progress=on_progress)
 
     def import_examples(self, user: User, schema_id: str) -> ImportResult:
         """Fill the queue with the shipped fictional reports, without their labels."""
-        schema = self._allow(user, schema_id)
-        return self._store(user, schema, exchange.example_file(schema))
+        return self._files.import_examples(user, schema_id)
 
-    def export_labels(self, user: User, schema_id: str, kind: exchange.ExportKind) -> Iterator[str]:
-        """The lines of an export; the rows are read while the lines are consumed."""
-        schema = self._allow(user, schema_id)
-        with self.database.write() as session:
-            audit.record(session, user_id=user.id, action="export", facts={"schema": schema.id, "kind": kind.value})
-        return self._export_lines(schema, kind)
-
-    def _export_lines(self, schema: Schema, kind: exchange.ExportKind) -> Iterator[str]:
-        with self.database.read() as session:
-            yield from exchange.export_lines(session, schema, kind)
+    @property
+    def _files(self) -> Files:
+        return Files(self.database, self.access, self.settings)
 
     def _allow(self, user: User, schema_id: str) -> Schema:
         self.access.require(user, Role.ANNOTATOR)
         self.access.require_terms(user)
         return load_schema(schema_id)
 
-    def _store(self, user: User, schema: Schema, file: exchange.ImportedFile) -> ImportResult:
-        with self.database.write() as session:
-            result = exchange.store_file(session, file, schema, user)
-            facts: dict[str, audit.Fact] = {
-                "schema": schema.id,
-                "added": result.added,
-                "duplicates": result.duplicates,
-                "labelled": result.labelled,
-                "rejected": len(result.rejected),
-            }
-            audit.record(session, user_id=user.id, action="import", facts=facts)
-        return result
-
     def _lease(self, session: Session, user: User, schema: Schema, count: int, exclude: Collection[int]) -> Work:
         """Up to `count` reports under lease, without suggestions yet."""
+        project = projects.current_project(session, schema_id=schema.id, modality=schema.modality, user_id=user.id)
         until = datetime.now(UTC) + timedelta(minutes=self.settings.lease_minutes)
         taken, items = set(exclude), []
         for _ in range(min(count, MAX_IN_HAND)):
-            report = queue.next_report(
+            assigned = queue.next_report(
                 session,
-                schema_id=schema.id,
+                project=project,
                 user_id=user.id,
-                modality=schema.modality,
                 lease_minutes=self.settings.lease_minutes,
                 exclude=taken,
             )
-            if report is None:
+            if assigned is None:
                 break
-            taken.add(report.id)
-            items.append(WorkItem(report, lease_until=until))
-        progress = queue.progress(session, schema_id=schema.id, modality=schema.modality, user_id=user.id)
+            taken.add(assigned.report.id)
+            items.append(WorkItem(assigned.report, lease_until=until, bare=assigned.bare))
+        progress = queue.progress(session, project=project, user_id=user.id)
         return Work(tuple(items), progress)
 
     def _require_mine(self, session: Session, user: User, schema_id: str, report_id: int) -> None:
@@ -242,13 +293,6 @@ class Annotate:
         reports.get_report(session, report_id=report_id)
         if labels.latest_submission(session, report_id=report_id, schema_id=schema_id, user_id=user.id):
             return
-        if labels.latest_submission(session, report_id=report_id, schema_id=schema_id):
-            raise Conflict(
-                "Dieser Befund lag zu lange offen und wurde inzwischen von jemand anderem gespeichert. Ihre Angaben "
-                "dazu sind nicht gespeichert.",
-                "This report was open for too long and someone else has saved it by now. Your values for it are not "
-                "saved.",
-            )
         minutes = self.settings.lease_minutes
         queue.renew(session, report_id=report_id, schema_id=schema_id, user_id=user.id, lease_minutes=minutes)
 
@@ -258,7 +302,8 @@ class Annotate:
             found = suggest(self.database, self.runtime, schema.id, [item.report for item in work.items])
         except UserError:
             return work
-        return replace(work, items=tuple(replace(item, suggestion=found.get(item.report.id)) for item in work.items))
+        items = [item if item.bare else replace(item, suggestion=found.get(item.report.id)) for item in work.items]
+        return replace(work, items=tuple(items))
 
 
 def _shown(session: Session, decision: Decision) -> Suggestion | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import uuid
 from pathlib import Path
@@ -13,10 +12,9 @@ from medbertde.inference.runtime import Runtime
 from medbertde.report_file import to_json
 from medbertde.services.access import Access, Caller
 from medbertde.services.annotate import Annotate, Decision, WorkItem
-from medbertde.services.exchange import ExportKind
 from medbertde.services.suggest import confidence
 from medbertde.settings import Settings
-from medbertde.store import audit, labels
+from medbertde.store import labels
 from medbertde.store.session import Database
 from medbertde.types import (
     Conflict,
@@ -75,11 +73,6 @@ class TestQueue:
         bens = annotate.next_reports(ben, XRAY, count=4).items
         assert [item.report.key for item in annas] == ["r1", "r2"]
         assert [item.report.key for item in bens] == ["r3", "r4"]
-
-    def test_a_skipped_report_goes_to_someone_else(self, annotate: Annotate, anna: User, ben: User) -> None:
-        bring(annotate, anna, "Eins.")
-        annotate.skip(anna, XRAY, first(annotate, anna).report.id)
-        assert first(annotate, ben).report.key == "r1"
 
     def test_leases_in_hand_are_renewed_and_lost_ones_named(self, annotate: Annotate, anna: User, ben: User) -> None:
         bring(annotate, anna, "Eins.", "Zwei.")
@@ -237,47 +230,6 @@ class TestImport:
         assert annotate.import_examples(anna, XRAY).added == 0
         progress = annotate.next_reports(anna, XRAY).progress
         assert (progress.done, progress.total) == (0, added)
-
-
-class TestExport:
-    @pytest.fixture
-    def annotated(self, annotate: Annotate, anna: User) -> Annotate:
-        bring(annotate, anna, "=Erguss <5 mm.", "Unauffällig.")
-        for values in ({"Erguss": State.UNCERTAIN}, {}):
-            annotate.save(anna, decide(first(annotate, anna), values=values, model_version=None))
-        return annotate
-
-    def test_the_report_file_has_every_annotated_report_also_without_findings(
-        self, annotated: Annotate, anna: User
-    ) -> None:
-        records = [json.loads(line) for line in annotated.export_labels(anna, XRAY, ExportKind.JSONL)]
-        assert [(one["text"], one["labels"]) for one in records] == [
-            ("=Erguss <5 mm.", {"Erguss": "uncertain"}),
-            ("Unauffällig.", {}),
-        ]
-        assert all("Nur für die Forschung" in one["meta"]["use"] for one in records)
-
-    def test_the_table_has_a_column_per_finding_and_no_formulas(self, annotated: Annotate, anna: User) -> None:
-        rows = list(csv.DictReader(annotated.export_labels(anna, XRAY, ExportKind.CSV)))
-        assert [(row["text"], row["label:Erguss"]) for row in rows] == [
-            ("'=Erguss <5 mm.", "uncertain"),
-            ("Unauffällig.", ""),
-        ]
-
-    def test_the_history_has_a_row_per_change_and_no_text(self, annotated: Annotate, anna: User) -> None:
-        rows = list(csv.DictReader(annotated.export_labels(anna, XRAY, ExportKind.REVISIONS)))
-        assert [(row["report"], row["label"], row["new_value"], row["annotator"]) for row in rows] == [
-            ("r1", "Erguss", "uncertain", "anna")
-        ]
-        assert "text" not in rows[0]
-
-    def test_who_exported_and_imported_what_is_on_record(
-        self, annotated: Annotate, anna: User, database: Database
-    ) -> None:
-        annotated.export_labels(anna, XRAY, ExportKind.CSV)
-        with database.read() as session:
-            entries = audit.entries(session)
-        assert [(entry.user, entry.action) for entry in entries] == [("anna", "export"), ("anna", "import")]
 
 
 def _without_lease_time(tmp_path: Path) -> Settings:

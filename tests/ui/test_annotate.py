@@ -5,84 +5,23 @@ Each test has a database file of its own. Anna and Ben sign in, so that two peop
 
 from __future__ import annotations
 
-import csv
 import json
-import sqlite3
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Dialog, FilePayload, Page, Route, expect
+from playwright.sync_api import Dialog, Route, expect
 
-from medbertde.report_file import to_json
-from medbertde.services.access import Caller
-from medbertde.store import labels
-from medbertde.types import ReportRecord, State
-from tests.launch import PHONE, XRAY
+from medbertde.store import sqlite
+from medbertde.types import State
+from tests.launch import PHONE
+from tests.ui.annotator import App, enter, expect_report, expect_saved, reload, selected, skip, value_of
 from tests.ui.conftest import Site
 
 NASTY = "<script>document.title='offen'</script> Rundherd <5 mm & „größenkonstant“ 🫁"
 
 
-@dataclass(frozen=True)
-class App:
-    """The running app with what these tests do behind its back."""
-
-    site: Site
-
-    def bring(self, *texts: str) -> None:
-        services = self.site.services
-        lines = [
-            to_json(ReportRecord(text, id=f"r{number}", modality="xray")) for number, text in enumerate(texts, start=1)
-        ]
-        user = services.access.identify(Caller("anna", None))
-        services.annotate.import_reports(user, XRAY, "befunde.jsonl", "\n".join(lines).encode())
-
-    def open(self, name: str = "anna", **options: Any) -> Page:
-        """The tab as `name` sees it."""
-        page = self.site.open("Annotation", name=name, **options)
-        page.wait_for_selector(".ma-text:visible, .ma-empty h3:visible", timeout=20_000)
-        return page
-
-    def history(self, key: str) -> list[tuple[str, State | None, str]]:
-        """The changes of a report: finding, new value, source."""
-        with self.site.services.database.read() as session:
-            rows = [one for found, one in labels.revisions(session, schema_id=XRAY) if found == key]
-        return [(one.label, one.new_value, one.source.value) for one in rows]
-
-    def saved_reports(self) -> int:
-        services = self.site.services
-        user = services.access.identify(Caller("anna", None))
-        return services.annotate.next_reports(user, XRAY, count=0).progress.done
-
-
 @pytest.fixture
 def app(shared_site: Site) -> App:
     return App(shared_site)
-
-
-def reload(page: Page) -> None:
-    """Load the page anew and come back to the tab."""
-    page.reload()
-    page.get_by_role("tab", name="Annotation").click()
-
-
-def value_of(page: Page, label: str) -> str | None:
-    """The pressed value of a finding."""
-    return page.locator(f".ma-row[data-label={label}] .ma-value[aria-pressed=true]").get_attribute("data-state")
-
-
-def selected(page: Page) -> str | None:
-    return page.locator(".ma-row.ma-selected").get_attribute("data-label")
-
-
-def expect_report(page: Page, text: str) -> None:
-    expect(page.locator(".ma-text")).to_have_text(text)
-
-
-def expect_saved(page: Page) -> None:
-    expect(page.locator(".ma-status")).to_have_text("Gespeichert")
 
 
 def test_every_key_does_what_the_help_says(app: App) -> None:
@@ -110,7 +49,7 @@ def test_every_key_does_what_the_help_says(app: App) -> None:
     page.keyboard.press("1")
     assert value_of(page, "Erguss") == before, "keys rest while the help is open"
     page.keyboard.press("Escape")
-    page.keyboard.press("Enter")
+    enter(page)
     expect_report(page, "Zwei.")
     expect_saved(page)
     page.keyboard.press("ArrowLeft")
@@ -128,7 +67,7 @@ def test_a_suggestion_is_marked_as_open_until_a_key_or_saving_confirms_it(app: A
     page.keyboard.press({"present": "3", "absent": "1"}.get(str(proposed), "1"))
     expect(row).to_have_class("ma-row")
     expect(row.locator(".ma-hint")).to_contain_text("Vorschlag war")
-    page.keyboard.press("Enter")
+    enter(page)
     expect_saved(page)
     sources = {label: source for label, _, source in app.history("r1")}
     assert sources.pop("Stauung") == "suggestion_changed"
@@ -160,7 +99,7 @@ def test_correcting_an_earlier_report_keeps_both_revisions_and_comes_back(app: A
     page = app.open()
     page.keyboard.press("s")
     page.keyboard.press("1")
-    page.keyboard.press("Enter")
+    enter(page)
     expect_report(page, "Zwei.")
     page.keyboard.press("v")
     page.keyboard.press("3")
@@ -169,7 +108,7 @@ def test_correcting_an_earlier_report_keeps_both_revisions_and_comes_back(app: A
     expect_report(page, "Eins.")
     page.keyboard.press("s")
     page.keyboard.press("3")
-    page.keyboard.press("Enter")
+    enter(page)
     expect_report(page, "Zwei.")
     assert value_of(page, "Verschattung") == "absent", "what was begun is still there"
     expect(page.locator(".ma-status")).to_have_text("Änderungen offen")
@@ -182,9 +121,9 @@ def test_correcting_an_earlier_report_keeps_both_revisions_and_comes_back(app: A
 def test_back_works_after_a_reload(app: App) -> None:
     app.bring("Eins.", "Zwei.", "Drei.")
     page = app.open()
-    page.keyboard.press("Enter")
+    enter(page)
     expect_report(page, "Zwei.")
-    page.keyboard.press("Enter")
+    enter(page)
     expect_report(page, "Drei.")
     expect_saved(page)
     reload(page)
@@ -202,7 +141,7 @@ def test_two_people_never_get_the_same_report(app: App) -> None:
     for _ in range(4):
         for name, page in pages.items():
             seen[name].append(page.inner_text(".ma-text"))
-            page.keyboard.press("Enter")
+            enter(page)
             expect_saved(page)
     assert len(set(seen["anna"] + seen["ben"])) == 8
     assert app.saved_reports() == 8
@@ -223,9 +162,9 @@ def test_a_refused_save_shows_its_sentence_keeps_the_values_and_is_tried_again(a
     page = app.open()
     page.keyboard.press("s")
     page.keyboard.press("1")
-    blocker = sqlite3.connect(app.site.folder / "medbertde.sqlite", isolation_level=None)
+    blocker = sqlite.driver().connect(app.site.folder / "medbertde.sqlite", isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    page.keyboard.press("Enter")
+    enter(page)
     expect(page.locator(".ma-alert")).to_contain_text("Nicht gespeichert: Die Datenbank ist gerade")
     expect(page.locator(".ma-status")).to_have_text("1 offen")
     page.click("text=Befund ansehen")
@@ -251,7 +190,7 @@ def test_a_save_that_got_no_answer_is_sent_again_and_stored_once(app: App) -> No
         route.abort()
 
     page.route("**/component_server/", swallow_answer, times=1)
-    page.keyboard.press("Enter")
+    enter(page)
     expect(page.locator(".ma-alert")).to_contain_text("Der Server antwortet nicht")
     page.click("text=Erneut versuchen")
     expect_saved(page)
@@ -284,7 +223,7 @@ def test_keys_rest_while_someone_types_on_another_tab_and_with_modifiers(app: Ap
     expect_report(page, "Eins.")
     after = page.locator(".ma-value[aria-pressed=true]").evaluate_all("nodes => nodes.map(n => n.dataset.state)")
     assert (after, page.input_value(".ma-comment")) == (before, "123 see")
-    page.keyboard.press("Enter")
+    enter(page)
     expect_report(page, "Zwei.")
 
 
@@ -294,7 +233,7 @@ def test_an_empty_queue_offers_examples_and_a_skipped_report_comes_back(app: App
     page.click("text=Beispielbefunde laden")
     page.wait_for_selector(".ma-text:visible")
     shown = page.inner_text(".ma-text")
-    page.click("text=Überspringen")
+    skip(page)
     expect(page.locator(".ma-text")).not_to_have_text(shown)
     assert app.saved_reports() == 0
 
@@ -302,41 +241,12 @@ def test_an_empty_queue_offers_examples_and_a_skipped_report_comes_back(app: App
 def test_at_the_end_the_page_says_so_and_offers_what_was_skipped(app: App) -> None:
     app.bring("Eins.", "Zwei.")
     page = app.open()
-    page.click("text=Überspringen")
+    skip(page)
     expect_report(page, "Zwei.")
-    page.keyboard.press("Enter")
+    enter(page)
     expect(page.locator(".ma-empty")).to_contain_text("1 von 2 Befunden sind annotiert")
     page.click("text=1 übersprungene vorlegen")
     expect_report(page, "Eins.")
-
-
-def test_a_file_is_imported_with_its_faults_listed_and_the_labels_come_out_again(app: App) -> None:
-    page = app.open()
-    rows = ['{"id": "a", "text": "Kein Erguss."}', "kaputt", '{"text": "Kein Erguss."}']
-    page.set_input_files(
-        "#annotate-import input[type=file]",
-        FilePayload(name="befunde.jsonl", mimeType="application/json", buffer="\n".join(rows).encode()),
-    )
-    expect(page.locator("#annotate-imported")).to_have_text("1 neu, 1 doppelt, 1 abgelehnt.")
-    expect(page.locator("#annotate-rejected")).to_contain_text("Die Zeile ist kein JSON-Objekt.")
-    expect_report(page, "Kein Erguss.")
-    page.keyboard.press("e")
-    page.keyboard.press("3")
-    page.keyboard.press("Enter")
-    expect_saved(page)
-    record = json.loads(_download(page, "jsonl", "medbertde_chest_xray_labels.jsonl"))
-    assert (record["id"], record["labels"]["Erguss"]) == ("a", "absent")
-    table = list(csv.DictReader(_download(page, "csv", "medbertde_chest_xray_labels.csv").splitlines()))
-    assert table[0]["label:Erguss"] == "absent"
-    changes = list(csv.DictReader(_download(page, "revisions", "medbertde_chest_xray_revisions.csv").splitlines()))
-    assert {row["annotator"] for row in changes} == {"anna"}
-
-
-def _download(page: Page, kind: str, name: str) -> str:
-    with page.expect_download() as started:
-        page.click(f"#annotate-export-{kind}")
-    assert started.value.suggested_filename == name
-    return Path(started.value.path()).read_text(encoding="utf-8-sig")
 
 
 def test_the_card_speaks_english_and_keeps_what_was_entered(app: App) -> None:

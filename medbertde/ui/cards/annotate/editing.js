@@ -1,0 +1,86 @@
+// What an annotator changes in a report: values, marked words, flag and remark; every step can be undone.
+// A mark is {label, start, end} in units of the text; marks of one label that overlap become one.
+
+function prepare(raw) {
+  const values = {};
+  if (!onlySpans()) {
+    for (const { id } of schema().labels) {
+      values[id] = raw.saved ? (raw.saved.values[id] ?? null) : (raw.suggestion?.findings[id]?.state ?? null);
+    }
+  }
+  const marks = (raw.saved?.rationales ?? []).map(([label, start, end]) => ({
+    label, start: toUnits(raw.text, start), end: toUnits(raw.text, end),
+  }));
+  return {
+    ...raw, values, marks, touched: new Set(), undo: [], dirty: false, activeMs: 0, shownAt: 0, weighed: null,
+    comment: raw.saved?.comment ?? "", flagged: raw.saved?.flagged ?? false, saved: Boolean(raw.saved),
+    submission: raw.saved?.submission ?? 0,
+  };
+}
+
+function change(apply) {
+  const { item } = desk();
+  if (!item) return;
+  const { values, touched, marks, flagged } = item;
+  item.undo.push({ values: { ...values }, touched: new Set(touched), marks: [...marks], flagged, selected: desk().selected });
+  if (item.undo.length > KEPT_UNDO) item.undo.shift();
+  apply(item);
+  item.dirty = true;
+  desk().notice = "";
+  paint();
+}
+
+function setValue(label, state, moveOn) {
+  change((item) => {
+    item.values[label] = state;
+    item.touched.add(label);
+    if (state === null) item.marks = item.marks.filter((mark) => mark.label !== label);
+    desk().selected = labels().findIndex((one) => one.id === label);
+  });
+  if (moveOn) select(desk().selected + 1);
+}
+
+function addMark(label, start, end) {
+  change((item) => {
+    const touching = item.marks.filter((mark) => mark.label === label && mark.start < end && start < mark.end);
+    const merged = touching.reduce(
+      (one, other) => ({ label, start: Math.min(one.start, other.start), end: Math.max(one.end, other.end) }),
+      { label, start, end });
+    item.marks = [...item.marks.filter((mark) => !touching.includes(mark)), merged];
+    item.marks.sort((one, other) => one.start - other.start || one.end - other.end);
+    desk().selected = labels().findIndex((one) => one.id === label);
+  });
+}
+
+const removeMark = (mark) => change((item) => { item.marks = item.marks.filter((one) => one !== mark); });
+const toggleFlag = () => change((item) => { item.flagged = !item.flagged; });
+
+// The remark has the undo of its text field.
+function setComment(comment) {
+  const { item } = desk();
+  if (!item) return;
+  Object.assign(item, { comment, dirty: true });
+  paint();
+}
+
+// The last step of this report; where there is none, the report before comes back with its own steps.
+function undo() {
+  const { item } = desk();
+  const last = item?.undo.pop();
+  if (!last) return back();
+  const { selected, ...before } = last;
+  Object.assign(item, before, { dirty: true });
+  select(selected);
+}
+
+function select(index) {
+  desk().selected = Math.max(0, Math.min(labels().length - 1, index));
+  paint();
+  parts.rows[desk().selected]?.row.scrollIntoView({ block: "nearest" });
+}
+
+const selectLabel = (id) => select(labels().findIndex((label) => label.id === id));
+
+// A finding whose words are marked although its value is "not mentioned".
+const contradiction = (item) =>
+  onlySpans() ? null : labels().find(({ id }) => item.values[id] === null && item.marks.some((mark) => mark.label === id));

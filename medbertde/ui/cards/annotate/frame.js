@@ -1,0 +1,126 @@
+// Drawing. `draw` builds everything anew (first time, other schema, other language); `paint` only changes what changed,
+// so that the focus stays and nothing jumps.
+
+const button = (text, onclick, className, key, more = {}) =>
+  el("button", { type: "button", class: className, onclick, ...more }, text, key ? el("kbd", {}, key) : null);
+
+function draw() {
+  parts = { rows: labels().map(drawRow) };
+  parts.empty = el("div", { class: "ma-empty" });
+  drawHead();
+  drawPanels();
+  parts.work = el("div", { class: "ma-work" }, drawReport(), drawFindings());
+  root().classList.toggle("ma-spans", onlySpans());
+  root().replaceChildren(
+    parts.head, parts.work, parts.empty, parts.recent, ...(onlySpans() ? [] : [parts.agreement]), parts.help);
+  paint();
+}
+
+function drawHead() {
+  parts.progress = el("span", { class: "ma-progress" });
+  parts.bar = el("span", { class: "ma-bar-fill" });
+  parts.status = el("div", { class: "ma-status", role: "status" });
+  parts.alert = el("div", { class: "ma-alert", role: "alert" });
+  parts.head = el("div", { class: "ma-head" },
+    el("div", { class: "ma-top" }, parts.progress, el("span", { class: "ma-bar", "aria-hidden": "true" }, parts.bar),
+      parts.status, button(say("Tasten", "Keys"), openHelp, "ma-quiet", "?")),
+    parts.alert);
+}
+
+function paint() {
+  const { item } = desk();
+  parts.work.hidden = !item;
+  parts.empty.hidden = Boolean(item);
+  if (item) paintWork(item);
+  else parts.empty.replaceChildren(...drawEmpty());
+  paintStatus();
+}
+
+function paintWork(item) {
+  paintReport(item);
+  paintFindings(item);
+  paintSheet();
+  weigh(item);
+}
+
+function paintStatus() {
+  const { progress, item } = desk();
+  const { done, total, mine } = progress ?? { done: 0, total: 0, mine: 0 };
+  parts.progress.textContent = total ? say(`${done} von ${total}`, `${done} of ${total}`) : "";
+  parts.progress.title = say(`davon ${mine} von Ihnen`, `${mine} of them by you`);
+  parts.bar.parentElement.hidden = !total;
+  parts.bar.style.width = `${total ? (100 * done) / total : 0}%`;
+  parts.status.textContent = statusText(item);
+  parts.status.dataset.state = pending.length ? "open" : item?.dirty ? "editing" : "saved";
+  const entry = refused();
+  const error = entry?.message || desk().error || desk().notice;
+  parts.alert.hidden = !error;
+  const shown = `${error}|${entry?.uuid ?? ""}|${settings.language}`;
+  if (parts.alert.dataset.said === shown) return;
+  parts.alert.dataset.said = shown;
+  parts.alert.classList.toggle("ma-notice", !entry && !desk().error);
+  parts.alert.replaceChildren(...(error ? drawAlert(error, entry) : []));
+}
+
+function statusText(item) {
+  if (pending.length) return say(`${pending.length} offen`, `${pending.length} not saved yet`);
+  if (item?.dirty) return say("Änderungen offen", "Changes not saved yet");
+  return everSaved ? say("Gespeichert", "Saved") : "";
+}
+
+function drawAlert(error, entry) {
+  if (!entry && !desk().error) return [el("p", {}, error)];
+  const again = button(say("Erneut versuchen", "Try again"), entry ? retry : fetchReports, "ma-plain");
+  if (!entry) return [el("p", {}, error), el("div", { class: "ma-alert-actions" }, again)];
+  const look = button(say("Befund ansehen", "Show report"), openRefused, "ma-plain");
+  const drop = button(say("Verwerfen", "Discard"), discardRefused, "ma-plain");
+  const choices = {
+    gone: [drop],
+    elsewhere: [
+      button(say("Meine Angaben hier gelten", "Keep what I entered here"), overwriteSaved, "ma-plain"),
+      button(say("Das dort Gespeicherte gilt", "Keep what was saved there"), takeSaved, "ma-plain"),
+    ],
+  };
+  const what = entry.call === "skip_report" ? say("Nicht übersprungen: ", "Not skipped: ") : say("Nicht gespeichert: ", "Not saved: ");
+  return [el("p", {}, what + error), el("div", { class: "ma-alert-actions" }, choices[entry.kind] ?? [again, look, drop])];
+}
+
+function drawEmpty() {
+  const { loading, asked, progress, skippedNow, error } = desk();
+  const saving = pending.some((entry) => entry.schema === settings.schema && !entry.message);
+  if (loading || saving || !asked) return [el("p", {}, say("Befunde werden geladen …", "Loading reports …"))];
+  if (error || !progress) return [];
+  const { done, total } = progress;
+  const fresh = total === 0;
+  const title = fresh
+    ? say(`Noch keine Befunde für ${tell(schema().title)}`, `No reports for ${tell(schema().title)} yet`)
+    : say("Alles erledigt", "All done");
+  const left = say(` Die übrigen ${total - done} sind übersprungen oder gerade bei jemand anderem.`,
+    ` The other ${total - done} are skipped or with someone else at the moment.`);
+  const text = fresh
+    ? say("Importieren Sie eine Datei mit Befunden oder beginnen Sie mit unseren erfundenen Beispielen.",
+      "Import a file of reports, or start with our fictional examples.")
+    : say(`${done} von ${total} Befunden sind annotiert.`, `${done} of ${total} reports are labelled.`) + (done < total ? left : "");
+  const again = skippedNow
+    ? say(`${skippedNow} übersprungene vorlegen`, `Show ${skippedNow} skipped`)
+    : say("Übersprungene vorlegen", "Show what was skipped");
+  const examples = say("Beispielbefunde laden", "Load example reports");
+  return [
+    el("h3", {}, title), el("p", {}, text),
+    el("div", { class: "ma-empty-actions" },
+      done < total && !fresh ? button(again, offerSkipped, "ma-primary") : null,
+      schema().examples && fresh ? button(examples, loadExamples, "ma-primary") : null,
+      fresh ? button(say("Datei importieren", "Import a file"), goToImport, "ma-plain") : null,
+      fresh ? null : button(say("Letzten Befund ansehen", "Show the last report"), back, "ma-plain")),
+  ];
+}
+
+function goToImport() {
+  const tabs = Array.from(document.querySelectorAll("#annotate-parts [role=tab]"));
+  tabs.find((tab) => ["Dateien", "Files"].includes(tab.textContent.trim()))?.click();
+  requestAnimationFrame(() => {
+    const target = document.getElementById("annotate-import");
+    target?.scrollIntoView({ block: "center" });
+    target?.querySelector("button")?.focus({ preventScroll: true });
+  });
+}
