@@ -7,13 +7,14 @@ import sys
 from medbertde.services import open_services
 from medbertde.settings import load_settings
 from medbertde.types import UserError
-from medbertde.ui.layout import build_page, launch
+from medbertde.ui.layout import build_page
+from medbertde.ui.server import launch
 
 try:
-    settings = load_settings()
-    demo = build_page(open_services(settings))
+    services = open_services(load_settings())
+    demo = build_page(services)
 except UserError as error:
     sys.exit(f"{error.de}\n{error.en}")
 
 if __name__ == "__main__":
-    launch(demo, settings)
+    launch(demo, services)

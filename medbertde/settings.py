@@ -5,9 +5,11 @@ Core: no third-party library. The README's settings table lists exactly these (a
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from pathlib import Path
 
 from medbertde.types import UserError
@@ -24,6 +26,14 @@ def _default_var() -> Path:
 def _default_host() -> str:
     """Only this machine; on a Space the container's proxy has to reach the server."""
     return "0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1"
+
+
+class Profile(StrEnum):
+    """Where the app runs, which decides who has to sign in and what a browser is told."""
+
+    LOCAL = "local"  # one user without a password on their own machine
+    SERVER = "server"  # accounts, for instance in the network of a hospital
+    SPACE = "space"  # visitors of a Hugging Face Space
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,13 @@ class Settings:
     max_import_rows: int = field(default=200_000, metadata={"help": "most reports in one import"})
     lease_minutes: int = field(default=15, metadata={"help": "how long a report stays with one annotator"})
     annotator: str = field(default="lokal", metadata={"help": "name of the one local user"})
+    profile: str = field(default="auto", metadata={"help": "auto, local, server or space"})
+    hosts: str = field(default="", metadata={"help": "names the server may be called by, separated by commas"})
+    proxies: str = field(default="127.0.0.1", metadata={"help": "reverse proxies whose forwarded addresses count"})
+    session_idle_minutes: int = field(default=60, metadata={"help": "a session ends after so long without a request"})
+    session_hours: int = field(default=12, metadata={"help": "a session ends after so long in any case"})
+    max_queue: int = field(default=100, metadata={"help": "most questions that wait for an answer"})
+    metrics_token: str = field(default="", metadata={"help": "bearer token that may read /metrics"})
 
     def __post_init__(self) -> None:
         """Derive the database address and refuse values that cannot work."""
@@ -53,8 +70,27 @@ class Settings:
         _require("precision", self.precision, self.precision in ("auto", "fp32", "bf16"), "auto, fp32, bf16")
         _require("port", self.port, 0 <= self.port <= 65_535, "0 … 65535")
         _require("threads", self.threads, self.threads >= 0, "≥ 0")
-        for name in ("max_chars", "max_upload_mb", "max_import_rows", "lease_minutes"):
+        _require("profile", self.profile, self.profile in ("auto", *Profile), "auto, local, server, space")
+        positive = ("max_chars", "max_upload_mb", "max_import_rows", "lease_minutes")
+        for name in (*positive, "session_idle_minutes", "session_hours", "max_queue"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "> 0")
+
+    @property
+    def served_as(self) -> Profile:
+        """The profile, found out where it is left to us: a Space, this machine only, or an address others can reach."""
+        if self.profile != "auto":
+            return Profile(self.profile)
+        if os.environ.get("SPACE_ID"):
+            return Profile.SPACE
+        return Profile.LOCAL if self.is_loopback else Profile.SERVER
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches the address the server listens on."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
 
     @property
     def runs(self) -> Path:

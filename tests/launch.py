@@ -1,6 +1,7 @@
 """The app as tests and `docs/screenshots.py` start it: services over an empty folder, given models, the real page.
 
-There is one way to start it: `launched`, on a free port, closed with its database at the end.
+There is one way to start it: `launched`, on a free port, closed with its database at the end. Where people sign
+in it is a server with accounts, where nobody does it is the app of a laptop.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any
 from medbertde.services import Services, open_services
 from medbertde.services.access import Caller
 from medbertde.settings import Settings
-from medbertde.ui.layout import build_page, launch_options
+from medbertde.types import Role
+from medbertde.ui.layout import build_page
+from medbertde.ui.server import running
 
 XRAY = "chest_xray"
 BUSY_TIMEOUT_S = 1.0
@@ -29,34 +32,44 @@ PHONE: dict[str, Any] = {
 }
 
 
+def password_of(name: str) -> str:
+    """The password of a user in the tests."""
+    return f"{name} liest gern Befunde"
+
+
 @contextmanager
 def launched(
-    folder: Path, shipped: Mapping[str, str], *, users: Sequence[str] = (), terms_accepted: bool = True
+    folder: Path,
+    shipped: Mapping[str, str],
+    *,
+    users: Sequence[str] | Mapping[str, Role] = (),
+    terms_accepted: bool = True,
+    port: int | None = None,
+    **options: Any,
 ) -> Iterator[tuple[Services, str]]:
-    """The services and the page's address. `users` sign in with their name as password; without them, nobody has to.
+    """The services and the page's address. `users` sign in with `password_of`; without them, nobody has to.
 
-    Training runs mix in no shipped reports, so that they take seconds.
+    Users are administrators unless their roles are given; `options` are further settings. Training runs mix in no
+    shipped reports, so that they take seconds.
     """
-    services = open_services(Settings(var=folder), shipped=shipped, replay=folder, busy_timeout_s=BUSY_TIMEOUT_S)
-    if terms_accepted:
-        for name in users or ("",):
+    given = {"var": folder, "port": port or free_port(), "profile": "server" if users else "local", **options}
+    services = open_services(Settings(**given), shipped=shipped, replay=folder, busy_timeout_s=BUSY_TIMEOUT_S)
+    roles = users if isinstance(users, Mapping) else dict.fromkeys(users, Role.ADMIN)
+    operator = services.access.operator()
+    known = {person.name for person in services.accounts.people(operator)}
+    for name in roles.keys() - known:
+        services.accounts.add(operator, name, roles[name], password_of(name))
+    if terms_accepted and given["profile"] != "space":
+        for name in roles or ("",):
             services.access.accept_terms(services.access.identify(Caller(name, None)))
-    page = build_page(services)
-    options = launch_options(services.settings) | {
-        "server_port": _free_port(),
-        "prevent_thread_lock": True,
-        "quiet": True,
-    }
-    _, url, _ = page.launch(**options, auth=[(name, name) for name in users] or None)
     try:
-        yield services, url
+        with running(build_page(services), services) as url:
+            yield services, url
     finally:
-        page.close(verbose=False)
-        page.server.thread.join(timeout=30)  # Gradio waits five seconds; a server alive at the exit may hang it
         services.database.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Chosen here, because Gradio's own search leaves a socket open for each port that is taken."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

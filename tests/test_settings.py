@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medbertde.settings import ROOT, Settings, load_settings
+from medbertde.settings import ROOT, Profile, Settings, load_settings
 from medbertde.types import UserError
 
 
@@ -84,12 +84,40 @@ def test_a_number_must_be_a_whole_one(name: str) -> None:
         ("MAX_UPLOAD_MB", "-5", "> 0"),
         ("MAX_IMPORT_ROWS", "0", "> 0"),
         ("LEASE_MINUTES", "0", "> 0"),
+        ("PROFILE", "klinik", "auto, local, server, space"),
+        ("SESSION_IDLE_MINUTES", "0", "> 0"),
+        ("SESSION_HOURS", "-1", "> 0"),
+        ("MAX_QUEUE", "0", "> 0"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_with_what_is_allowed(name: str, value: str, allowed: str) -> None:
     error = refusal(**{f"MEDBERTDE_{name}": value})
     assert error.de == f"Die Einstellung MEDBERTDE_{name} ist „{value}“, erlaubt ist: {allowed}."
     assert error.en == f"The setting MEDBERTDE_{name} is “{value}”, allowed: {allowed}."
+
+
+@pytest.mark.parametrize(
+    ("host", "profile", "served_as"),
+    [
+        ("127.0.0.1", "auto", Profile.LOCAL),
+        ("127.8.8.8", "auto", Profile.LOCAL),
+        ("localhost", "auto", Profile.LOCAL),
+        ("::1", "auto", Profile.LOCAL),
+        ("0.0.0.0", "auto", Profile.SERVER),
+        ("::", "auto", Profile.SERVER),
+        ("10.1.2.3", "auto", Profile.SERVER),
+        ("localhost.example", "auto", Profile.SERVER),
+        ("127.0.0.1", "server", Profile.SERVER),
+    ],
+)
+def test_only_an_address_of_this_machine_alone_needs_no_accounts(host: str, profile: str, served_as: Profile) -> None:
+    assert Settings(host=host, profile=profile).served_as is served_as
+
+
+def test_a_space_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPACE_ID", "someone/medbertde")
+    assert Settings().served_as is Profile.SPACE
+    assert Settings(profile="server").served_as is Profile.SERVER
 
 
 def test_a_space_keeps_its_data_on_the_persistent_disk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,24 +1,25 @@
 """Who is asking and what they may do: identity, roles and acceptance of the terms.
 
-Accounts with passwords are not here yet: on a laptop there is one local user, on a Space every visitor is a guest.
+Whoever is named in a request was named by the server guard, which checked the session. On a laptop that is always the
+one local user. Knows no passwords and no sessions: `accounts` does.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
-from medbertde.settings import Settings
-from medbertde.store import users
+from medbertde.settings import Profile, Settings
+from medbertde.store import audit, users
 from medbertde.store.session import Database
-from medbertde.types import Forbidden, Role, User
+from medbertde.types import Forbidden, NotSignedIn, Role, User
 
 TERMS_VERSION = "2026-11"
+GUEST = "gast-"  # how the names of visitors without a login begin
 
 
 @dataclass(frozen=True)
 class Caller:
-    """What a request tells about who sent it: the login name, if any, and the browser session."""
+    """What a request tells about who sent it: the name the server guard vouches for, and the page that asks."""
 
     username: str | None
     session: str | None
@@ -32,20 +33,36 @@ class Access:
         self._settings = settings
 
     def identify(self, caller: Caller) -> User:
-        """The user behind a request: the login name, else the local user, else (on a Space) a guest per session."""
-        name, role = caller.username or self._settings.annotator, Role.ADMIN
-        if os.environ.get("SPACE_ID") and not caller.username:
-            name, role = f"gast-{(caller.session or 'api')[:12]}", Role.ANNOTATOR
+        """The user behind a request; `NotSignedIn` where accounts are needed and there is none, or it is disabled."""
+        if self._settings.served_as is Profile.LOCAL:
+            return self._local(caller.username or self._settings.annotator)
+        if caller.username:
+            with self._database.read() as session:
+                account = users.find_account(session, name=caller.username)
+            if account and account.disabled_at is None:
+                return account.user
+        raise NotSignedIn(
+            "Sie sind nicht angemeldet oder Ihre Sitzung ist abgelaufen. Bitte melden Sie sich an.",
+            "You are not signed in or your session has expired. Please sign in.",
+        )
+
+    def operator(self) -> User:
+        """Who works on the command line of this machine, with the database at hand: the local user."""
+        return self._local(self._settings.annotator)
+
+    def _local(self, name: str) -> User:
         with self._database.read() as session:
             known = users.find_user(session, name=name)
         if known:
             return known
         with self._database.write() as session:
-            return users.ensure_user(session, name=name, role=role)
+            return users.ensure_user(session, name=name, role=Role.ADMIN)
 
     def accept_terms(self, user: User) -> User:
-        """Record that this user accepts the terms in their present version."""
+        """Record that this user accepts the terms in their present version, and when."""
         with self._database.write() as session:
+            if not user.name.startswith(GUEST):  # a guest is forgotten with their session, the audit trail is not
+                audit.record(session, user_id=user.id, action="accept_terms", facts={"version": TERMS_VERSION})
             return users.accept_terms(session, user_id=user.id, version=TERMS_VERSION)
 
     def has_accepted(self, user: User) -> bool:
