@@ -9,10 +9,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+from medbertde.parts import Parts
 from medbertde.schema import Schema
 from medbertde.types import ReportRecord
 from train.augment import cue_sentence, load_lexicon, run_together, single_sentences, vary
-from train.dataset import Parts
 from train.run_folder import FinetuneConfig
 
 

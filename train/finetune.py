@@ -5,9 +5,9 @@
 
 The run folder is the contract. In: `config.json` (`FinetuneConfig`) and `labels.jsonl` (a frozen export). Out:
 `progress.jsonl` (a line per step and per epoch), `metrics.json` (old and new model on the same held-out reports, with
-intervals and a paired test), `held_out.jsonl` (both models' scores for each of these reports) and `checkpoint/`, which
-appears only when it is complete. A run that was killed goes on where it was when it is started again (`state/`). The
-job opens no database and needs no network.
+intervals and a paired test), `held_out.jsonl` (both models' scores for each of these reports), `doubted.jsonl` (labels
+that the new model doubts) and `checkpoint/`, which appears only when it is complete. A run that was killed goes on
+where it was when it is started again (`state/`). The job opens no database and needs no network.
 
 Against the published protocol (FACTS): thresholds, temperature and the kept epoch are chosen on validation reports
 only, the best epoch is kept, reports without any label take part, and long reports are read in windows to their end.
@@ -18,11 +18,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,13 +32,15 @@ from accelerate.utils import set_seed
 from transformers import PreTrainedModel
 
 from medbertde.inference.checkpoint import CheckpointFacts, Lineage, LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.parts import Parts, divide, require_workable
 from medbertde.report_file import read_records
 from medbertde.schema import Schema, load_schema
 from medbertde.text import content_hash
-from medbertde.types import Metrics, Reading, ReportRecord, State, Task, TrainingRefused, UserError
+from medbertde.types import Metrics, Reading, ReportRecord, Task, TrainingRefused, UserError
 from train.classifier import build_model, predict_logits
 from train.compare import Judged, by_report, comparison
-from train.dataset import Example, Parts, divide, examples
+from train.dataset import Example, examples
+from train.doubt import doubted
 from train.evaluate import best_temperature, best_threshold, measure
 from train.fit import Watch, fit, state_folder
 from train.lineage import git_commit
@@ -45,12 +48,10 @@ from train.run_folder import (
     LABELS_FILE,
     FinetuneConfig,
     read_config,
-    write_held_out,
+    write_lines,
     write_metrics,
     write_refusal,
 )
-
-FEWEST_TRAIN, FEWEST_TEST = 8, 2
 
 
 def split(folder: Path, config: FinetuneConfig, schema: Schema) -> Parts:
@@ -64,7 +65,7 @@ def split(folder: Path, config: FinetuneConfig, schema: Schema) -> Parts:
         test_share=config.test_share,
         validation_share=config.validation_share,
     )
-    _refuse_hopeless(parts, len(own))
+    require_workable(parts, len(own))
     return parts
 
 
@@ -76,22 +77,6 @@ def _records(path: Path, schema: Schema) -> list[ReportRecord]:
             f"Die Datei {path.name} mit den Befunden fehlt oder ist nicht lesbar.",
             f"The file {path.name} with the reports is missing or cannot be read.",
         ) from error
-
-
-def _refuse_hopeless(parts: Parts, own: int) -> None:
-    if len(parts.train) < FEWEST_TRAIN or len(parts.test) < FEWEST_TEST:
-        raise TrainingRefused(
-            f"Für ein Training sind zu wenige Befunde annotiert: {own}, davon {len(parts.test)} im Testteil. Nötig "
-            f"sind mindestens {FEWEST_TRAIN} zum Lernen und {FEWEST_TEST} zum Prüfen. Bitte weiter annotieren.",
-            f"Too few reports are labelled for a training run: {own}, of which {len(parts.test)} in the test part. At "
-            f"least {FEWEST_TRAIN} to learn and {FEWEST_TEST} to test are needed. Please annotate more.",
-        )
-    if not any(State.PRESENT in record.labels.values() for record in parts.test):
-        raise TrainingRefused(
-            "Im Testteil ist kein einziger Befund „vorhanden“; daran lässt sich nichts messen. Bitte weiter "
-            "annotieren.",
-            "Not one finding is “present” in the test part; nothing can be measured on it. Please annotate more.",
-        )
 
 
 def calibrate(logits: np.ndarray, gold: np.ndarray, schema: Schema) -> tuple[dict[str, float], dict[str, float]]:
@@ -107,9 +92,14 @@ def judge(
     model: PreTrainedModel, pool: Sequence[Example], schema: Schema, facts: CheckpointFacts, pad_id: int
 ) -> Judged:
     """What a model says about "present", under the checkpoint's own thresholds and temperatures."""
+    return judged(predict_logits(model, pool, pad_id), schema, facts)
+
+
+def judged(logits: np.ndarray, schema: Schema, facts: CheckpointFacts) -> Judged:
+    """What logits `(reports, outputs)` say about "present"."""
     temperatures = np.array([facts.temperatures.get(label, 1.0) for label in schema.label_ids])
-    logits = predict_logits(model, pool, pad_id)[:, : len(schema.labels)]
-    return Judged(1 / (1 + np.exp(-logits / temperatures)), [facts.thresholds[label] for label in schema.label_ids])
+    scores = 1 / (1 + np.exp(-logits[:, : len(schema.labels)] / temperatures))
+    return Judged(scores, [facts.thresholds[label] for label in schema.label_ids])
 
 
 def judge_old(config: FinetuneConfig, test: Sequence[ReportRecord], schema: Schema) -> Judged | None:
@@ -133,7 +123,8 @@ def train(folder: Path, watch: Watch = lambda _epoch, _loss: None) -> Metrics:
     pad_id = base.encoder.pad_id
     validation = examples(parts.validation, schema, base, config.uncertain)
     gold = np.array([example.targets for example in validation])
-    thresholds, temperatures = calibrate(predict_logits(model, validation, pad_id), gold, schema)
+    logits = predict_logits(model, validation, pad_id)
+    thresholds, temperatures = calibrate(logits, gold, schema)
     facts = CheckpointFacts(
         name=config.name,
         task=Task.CLASSIFY,
@@ -152,13 +143,48 @@ def train(folder: Path, watch: Watch = lambda _epoch, _loss: None) -> Metrics:
         return metrics
     if config.half_weights:
         model = model.half()
-    save_checkpoint(model, base.tokenizer, replace(facts, metrics=metrics), folder / "checkpoint")
-    write_held_out(folder, by_report(_keys(parts.test), schema.label_ids, truth, new, old))
+    compared = comparison(truth, new, old)
+    told = replace(facts, metrics=metrics, figures=_card_figures(parts, compared["intervals"]["new"]))
+    save_checkpoint(model, base.tokenizer, told, folder / "checkpoint")
+    write_lines(folder / "held_out.jsonl", by_report(_keys(parts.test), schema.label_ids, truth, new, old))
+    kept = judged(logits, schema, facts)
+    doubts = _doubts(folder, schema, parts, {"validation": (gold, kept), "test": (truth, new)})
+    write_lines(folder / "doubted.jsonl", doubts)
     before = asdict(measure(truth, old.scores, old.thresholds, schema.label_ids)) if old else None
     figures = {"new": asdict(metrics), "old": before, "reports": _sizes(parts), "thresholds": thresholds}
-    write_metrics(folder, figures | comparison(truth, new, old))
+    write_metrics(folder, figures | compared)
     shutil.rmtree(state_folder(folder))
     return metrics
+
+
+def _doubts(
+    folder: Path, schema: Schema, parts: Parts, by_part: Mapping[str, tuple[np.ndarray, Judged]]
+) -> list[dict[str, Any]]:
+    """The labels of its own reports that the new model doubts, of those parts that it has not learnt from."""
+    own = {content_hash(record.text) for record in _records(folder / LABELS_FILE, schema)}
+    learnt = {content_hash(record.text) for record in parts.train}
+    found = []
+    for part, (truth, said) in by_part.items():
+        records = getattr(parts, part)
+        mine = [at for at, record in enumerate(records) if content_hash(record.text) in own - learnt]
+        chosen = [records[at] for at in mine]
+        given = [record.labels for record in chosen]
+        found += [
+            {**row, "part": part}
+            for row in doubted(_keys(chosen), schema.label_ids, given, truth[mine], said.scores[mine])
+        ]
+    return sorted(found, key=lambda row: float(row["support"]))
+
+
+def _card_figures(parts: Parts, intervals: Mapping[str, Sequence[float] | None]) -> dict[str, float]:
+    """What the model card tells beside the figures: numbers of reports, and intervals."""
+    counts = {f"reports, {name}": float(count) for name, count in _sizes(parts).items()}
+    ends = {
+        f"{name}, 95 % interval {end}": value
+        for name, found in intervals.items()
+        for end, value in zip(("from", "to"), found or (), strict=False)
+    }
+    return counts | ends
 
 
 def _keys(records: Sequence[ReportRecord]) -> list[str]:

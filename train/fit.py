@@ -25,9 +25,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import PreTrainedModel
 
 from medbertde.inference.checkpoint import LoadedModel
+from medbertde.parts import Parts
 from medbertde.schema import Schema
 from train.classifier import adapt, batch_loss, class_weights, learning_groups, merged, predict_logits
-from train.dataset import Example, Parts, buckets, collate, examples
+from train.dataset import Example, buckets, collate, examples
 from train.epochs import Epochs
 from train.resume import load_optimizer, load_weights, read_progress, save_state
 from train.run_folder import CONFIG_FILE, LABELS_FILE, FinetuneConfig, RunLog

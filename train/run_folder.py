@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from medbertde.parts import TEST_SHARE, VALIDATION_SHARE
 from medbertde.types import Reading, TrainingRefused, UserError
 
 CONFIG_FILE = "config.json"
@@ -49,8 +50,8 @@ class FinetuneConfig:
     replay: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()
     test_file: str | None = None
-    test_share: float = 0.25
-    validation_share: float = 0.15
+    test_share: float = TEST_SHARE
+    validation_share: float = VALIDATION_SHARE
     epochs: int = 8
     patience: int = 4
     learning_rate: float = 2e-4
@@ -169,10 +170,10 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def write_held_out(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """`held_out.jsonl`: one line per held-out report, without its text."""
+def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One JSON object per line; reports are named, never quoted."""
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (folder / "held_out.jsonl").write_text(lines, encoding="utf-8")
+    path.write_text(lines, encoding="utf-8")
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:

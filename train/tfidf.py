@@ -3,7 +3,7 @@
     python -m train.tfidf reports.jsonl --train data/reports/chest_xray.jsonl --schema chest_xray --out labels.jsonl
 
 Words as 1- to 3-grams and letters within words as 3- to 5-grams, one regression per output (present, uncertain, absent
-× labels), thresholds fitted on the validation part of the training reports (`train.dataset.part_of`). Shapes:
+× labels), thresholds fitted on the validation part of the training reports (`medbertde.parts.part_of`). Shapes:
 `(reports, states, labels)`.
 """
 
@@ -21,10 +21,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion
 
+from medbertde.parts import part_of
 from medbertde.report_file import read_records, to_json
 from medbertde.schema import Schema, load_schema
 from medbertde.types import InvalidFile, ReportRecord, State, TrainingRefused, UserError
-from train.dataset import part_of, targets
+from train.dataset import targets
 from train.evaluate import Floats, Ints, best_threshold
 
 VALIDATION_SHARE = 0.12

@@ -1,37 +1,36 @@
 """The training loop as the app runs it: a snapshot of the labels, a subprocess, and taking its result over.
 
 The run folder (`run_files`) is the contract with `python -m train.finetune`; training code is never imported. Whether a
-run goes on is decided by its process, not by memory: a restarted app finds it again, a killed run is noticed.
+run goes on is decided by its process, not by memory: a restarted app finds it again, a killed run is noticed. One run
+computes at a time, one more may wait; whoever looks (`refresh`) lets it begin once the other has ended.
 """
 
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-import threading
-from collections import Counter
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.runtime import Runtime
 from medbertde.schema import load_schema, schema_ids
-from medbertde.services import run_files
+from medbertde.services import run_files, run_results
 from medbertde.services.access import Access
+from medbertde.services.activation import Wanted, activate
 from medbertde.services.run_files import RunStatus
+from medbertde.services.run_process import process_of, spawn, stop
+from medbertde.services.run_results import Lineage, RunResult
+from medbertde.services.training_bases import Base, bases, find_base, version_of
+from medbertde.services.training_config import Choices, configuration
+from medbertde.services.training_data import Selection, TrainingPreview, annotated, look
 from medbertde.settings import ROOT, Settings
-from medbertde.store import audit, labels, models, runs
+from medbertde.store import audit, models, reports, reviews, runs
 from medbertde.store.runs import GOING
-from medbertde.store.session import Database, Session
+from medbertde.store.session import Database
 from medbertde.types import (
-    CheckpointRefused,
     Conflict,
     ModelVersion,
     NotFound,
@@ -39,32 +38,20 @@ from medbertde.types import (
     Role,
     Run,
     RunState,
-    Task,
     TrainingRefused,
     User,
     UserError,
 )
 
-__all__ = ["RunStatus", "Training", "TrainingPreview"]
+__all__ = ["Base", "Choices", "Lineage", "RunResult", "RunStatus", "Selection", "Training", "TrainingPreview"]
 
-FEWEST_REPORTS = 12
 REPLAY = ROOT / "data" / "reports"  # the shipped fictional reports, so that a few new labels do not undo the rest
-REPLAY_TEXTS = 1_500  # of those, drawn anew for each pass
-_STARTING = timedelta(seconds=30)  # how long a run may be queued without a process
-
-
-@dataclass(frozen=True)
-class TrainingPreview:
-    """What a run would learn from: labelled reports, and per finding how often it is present, uncertain, absent."""
-
-    reports: int
-    counts: Mapping[str, Mapping[str, int]]
-    fewest: int = FEWEST_REPORTS
+AS_IT_IS = Choices()
 
 
 @dataclass(frozen=True)
 class Training:
-    """Runs and model versions. Only an admin starts, cancels and takes over."""
+    """Runs and model versions. A curator may look, only an admin starts, cancels and takes over."""
 
     database: Database
     runtime: Runtime
@@ -72,79 +59,160 @@ class Training:
     settings: Settings
     replay: Path = REPLAY
 
-    def preview(self, schema_id: str) -> TrainingPreview:
-        """How much there is to learn from."""
-        records = self._labelled(schema_id)
-        counts: dict[str, Counter[str]] = {label: Counter() for label in load_schema(schema_id).label_ids}
-        for record in records:
-            for label, state in record.labels.items():
-                counts[label][state.value] += 1
-        return TrainingPreview(len(records), counts)
+    def may_train(self, user: User) -> bool:
+        """Whether `user` may start, cancel and take over."""
+        return user.role.includes(Role.ADMIN)
 
-    def start(self, user: User, schema_id: str, epochs: int) -> Run:
-        """Freeze the labels and start a run; `Conflict` while one is going, `TrainingRefused` with too few reports."""
-        self.access.require(user, Role.ADMIN)
-        self.access.require_terms(user)
+    def bases(self, user: User, schema_id: str) -> list[Base]:
+        """The models on this machine that a run can go on from, the active one first."""
+        self.access.require(user, Role.CURATOR)
+        return bases(self.runtime, self.database, schema_id)
+
+    def preview(self, user: User, schema_id: str, selection: Selection = AS_IT_IS.selection) -> TrainingPreview:
+        """How much there is to learn from and to measure on, and why a run cannot work."""
+        self.access.require(user, Role.CURATOR)
+        schema = load_schema(schema_id)
+        return look(annotated(self.database, schema), schema, selection)
+
+    def start(self, user: User, schema_id: str, epochs: int, choices: Choices = AS_IT_IS) -> Run:
+        """Freeze the labels and start a run, or let it wait for the one that is running.
+
+        `TrainingRefused` says why it cannot work, `Conflict` that another one waits already.
+        """
+        self._allow(user)
         self.refresh()
-        records = self._labelled(schema_id)
-        _require_enough(len(records))
-        base = self._answering(schema_id) or self.runtime.fill_mask_model()
+        schema = load_schema(schema_id)
+        everything = annotated(self.database, schema)
+        refusal = look(everything, schema, choices.selection).refusal
+        if refusal:
+            raise refusal
+        base = find_base(self.runtime, self.database, schema_id, choices.base)
         run_id = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
         folder = self.settings.runs.resolve() / run_id
-        with self.database.write() as session:
-            run = runs.add_run(
-                session,
-                run_id=run_id,
-                schema_id=schema_id,
-                base_model=base.version,
-                folder=str(folder),
-                user_id=user.id,
-            )
-        process = self._launch(run, records, _config(run, base, epochs, self.replay))
+        active = self.runtime.models().get(schema_id)
+        config = configuration(
+            run_id=run_id,
+            schema_id=schema_id,
+            base=base,
+            compare_with=active.folder if active else None,
+            epochs=epochs,
+            uncertain=choices.uncertain,
+            replay=self.replay,
+        )
+        records = [record for record in everything if choices.selection.takes(record)]
+        _write(folder, records, config, choices.selection)
         try:
             with self.database.write() as session:
-                return runs.set_run_state(session, run_id=run_id, state=RunState.RUNNING, pid=process.pid)
-        except UserError:  # cancelled meanwhile, or the database is full: a process that no row knows must not go on
-            process.kill()
+                runs.add_run(
+                    session,
+                    run_id=run_id,
+                    schema_id=schema_id,
+                    base_model=version_of(base),
+                    folder=str(folder),
+                    user_id=user.id,
+                )
+        except UserError:
+            shutil.rmtree(folder, ignore_errors=True)
             raise
+        self.refresh()
+        return self._run(run_id)
+
+    def resume(self, user: User, run_id: str) -> Run:
+        """Let a run that was interrupted or cancelled go on where it was; at most one checkpoint interval is lost."""
+        self._allow(user)
+        self.refresh()
+        run = self._run(run_id)
+        if not run_files.can_resume(run):
+            raise Conflict(
+                "Dieses Training lässt sich nicht fortsetzen. Bitte ein neues starten.",
+                "This training cannot go on. Please start a new one.",
+            )
+        with self.database.write() as session:
+            runs.queue_again(session, run_id=run_id)
+        self.refresh()
+        return self._run(run_id)
 
     def cancel(self, user: User, run_id: str) -> Run:
-        """Stop a run at once; its folder keeps inputs and log, no model comes of it."""
+        """Stop a run at once; its folder keeps inputs, log and state, no model comes of it unless it is resumed."""
         self.access.require(user, Role.ADMIN)
         self.refresh()
         if self._run(run_id).state not in GOING:
             raise Conflict("Dieses Training läuft nicht mehr.", "This training is not going any more.")
         with self.database.write() as session:
             run = runs.set_run_state(session, run_id=run_id, state=RunState.CANCELLED)
-            _stop(run)  # before the commit, so that nobody takes the missing process for a crash
+            stop(run)  # before the commit, so that nobody takes the missing process for a crash
+        self.refresh()
         return run
 
     def refresh(self) -> Run | None:
-        """The run that is going, after noticing what has ended meanwhile (also while the app was down)."""
-        with self.database.read() as session:
-            run = runs.running_run(session)
-        if run is None or _process(run):
-            return run
-        if run.pid is None and datetime.now(UTC) - run.created_at < _STARTING:
-            return run
-        folder = Path(run.folder)
-        with suppress(Conflict):  # two pages may notice the end in the same moment
-            if run_files.is_complete(folder):
-                self._end(run, RunState.FINISHED, None)
-            else:
-                self._end(run, RunState.FAILED, run_files.reason(folder))
-        return None
+        """The run that is computing, after noticing what has ended meanwhile (also while the app was down).
 
-    def history(self, schema_id: str | None = None) -> list[Run]:
+        The run that waits begins once there is none.
+        """
+        with self.database.read() as session:
+            running, waiting = runs.running_run(session), runs.waiting_run(session)
+        if running and process_of(running):
+            return running
+        if running:
+            folder = Path(running.folder)
+            with suppress(Conflict):  # two pages may notice the end in the same moment
+                if run_files.is_complete(folder):
+                    self._end(running, RunState.FINISHED, None)
+                else:
+                    self._end(running, RunState.FAILED, run_files.reason(folder))
+        return self._begin() if waiting else None
+
+    def going(self, user: User) -> tuple[Run | None, Run | None]:
+        """The run that is computing and the one that waits, of any schema."""
+        self.access.require(user, Role.CURATOR)
+        self.refresh()
+        with self.database.read() as session:
+            return runs.running_run(session), runs.waiting_run(session)
+
+    def history(self, user: User, schema_id: str | None = None) -> list[Run]:
         """The latest runs, newest first."""
+        self.access.require(user, Role.CURATOR)
         self.refresh()
         with self.database.read() as session:
             return runs.list_runs(session, schema_id=schema_id)
 
-    def status(self, run_id: str) -> RunStatus:
+    def lineages(self, user: User, schema_id: str) -> list[Lineage]:
+        """The latest runs of a schema with where each comes from, newest first."""
+        return [
+            run_results.read_lineage(run, resumable=run_files.can_resume(run)) for run in self.history(user, schema_id)
+        ]
+
+    def status(self, user: User, run_id: str) -> RunStatus:
         """How a run stands."""
+        self.access.require(user, Role.CURATOR)
         self.refresh()
         return run_files.read_status(self._run(run_id))
+
+    def result(self, user: User, run_id: str) -> RunResult | None:
+        """Old and new model on the same held-out reports; None where the run has not come to its end."""
+        self.access.require(user, Role.CURATOR)
+        return run_results.read_result(self._run(run_id))
+
+    def report(self, user: User, run_id: str, key: str) -> ReportRecord:
+        """A report of the run as it was when its labels were frozen."""
+        self.access.require(user, Role.CURATOR)
+        self.access.require_terms(user)
+        return run_results.read_report(self._run(run_id), key)
+
+    def ask_for_review(self, user: User, run_id: str, key: str) -> None:
+        """Put a report whose label the model doubts on the curators' list."""
+        self._allow(user)
+        run = self._run(run_id)
+        with self.database.write() as session:
+            report = reports.find_report(session, key=key)
+            if report is None:
+                raise NotFound(
+                    "Diesen Befund gibt es in der Datenbank nicht mehr.",
+                    "This report is not in the database any more.",
+                )
+            reviews.ask(session, report_id=report.id, schema_id=run.schema_id)
+            facts: dict[str, audit.Fact] = {"report": report.id, "schema": run.schema_id, "run": run.id}
+            audit.record(session, user_id=user.id, action="ask_for_review", facts=facts)
 
     def promote(self, user: User, run_id: str) -> ModelVersion:
         """Let a finished run's model answer from now on, here and after a restart."""
@@ -155,93 +223,59 @@ class Training:
             raise Conflict(
                 "Nur ein abgeschlossenes Training kann übernommen werden.", "Only a finished run can be used."
             )
-        return self._activate(user, "promote", run.schema_id, run_files.checkpoint(Path(run.folder)), run_id=run_id)
+        wanted = Wanted(run.schema_id, run_files.checkpoint(Path(run.folder)), run_id=run_id)
+        return activate(self.database, self.runtime, user, "promote", wanted)
 
     def roll_back(self, user: User, version: str) -> ModelVersion:
         """Let an earlier version answer again; `CheckpointRefused` when its folder holds something else by now."""
         self.access.require(user, Role.ADMIN)
-        known = {item.version: item for schema_id in schema_ids() for item in self.versions(schema_id)}
+        known = {item.version: item for schema_id in schema_ids() for item in self.versions(user, schema_id)}
         if version not in known:
             raise NotFound(f"Die Version {version} gibt es nicht.", f"There is no version {version}.")
         earlier = known[version]
-        return self._activate(
-            user, "roll_back", earlier.schema_id, Path(earlier.folder), run_id=earlier.run_id, version=version
-        )
+        wanted = Wanted(earlier.schema_id, Path(earlier.folder), version=version, run_id=earlier.run_id)
+        return activate(self.database, self.runtime, user, "roll_back", wanted)
 
-    def versions(self, schema_id: str) -> list[ModelVersion]:
+    def versions(self, user: User, schema_id: str) -> list[ModelVersion]:
         """The versions that were taken over, newest first."""
+        self.access.require(user, Role.CURATOR)
         with self.database.read() as session:
             return models.list_versions(session, schema_id=schema_id)
 
-    def _activate(
-        self,
-        user: User,
-        action: str,
-        schema_id: str,
-        folder: Path,
-        *,
-        run_id: str | None = None,
-        version: str | None = None,
-    ) -> ModelVersion:
-        """Record and swap as one: a refused checkpoint rolls the record back, a failing record brings the old one back.
+    def previous_version(self, user: User, schema_id: str) -> ModelVersion | None:
+        """The version that answered before the one that answers now, as far as the versions tell."""
+        known = self.versions(user, schema_id)
+        return next((item for item in known if not item.active), None) if any(item.active for item in known) else None
 
-        The swap happens inside the transaction; saves of labels wait the moment that loading takes.
+    def _allow(self, user: User) -> None:
+        self.access.require(user, Role.ADMIN)
+        self.access.require_terms(user)
+
+    def _begin(self) -> Run | None:
+        """Start the process of the run that waits; a run that cannot start ends with the reason.
+
+        All in one transaction: nobody sees a run without its process, and two pages do not start it twice.
         """
-        with ExitStack() as undo:
-            with self.database.write() as session:
-                previous = self._answering(schema_id)
-                if previous:
-                    _remember(session, schema_id, previous)
-                    undo.callback(self._answer_again, schema_id, previous)
-                loaded = self.runtime.swap(schema_id, folder)
-                _require_version(loaded, version)
-                models.add_version(
-                    session, version=loaded.version, schema_id=schema_id, folder=str(folder), run_id=run_id
-                )
-                audit.record(session, user_id=user.id, action=action, facts={"version": loaded.version})
-                active = models.activate(session, version=loaded.version, user_id=user.id)
-            undo.pop_all()
-        return active
-
-    def _answer_again(self, schema_id: str, previous: LoadedModel) -> None:
-        """Undo a swap whose record failed."""
-        if self.runtime.model_for(schema_id) is not previous:
-            self.runtime.swap(schema_id, previous.folder)
-
-    def _answering(self, schema_id: str) -> LoadedModel | None:
-        """The model that answers for a schema; None for a schema of one's own that has no model yet."""
-        return self.runtime.model_for(schema_id) if schema_id in self.runtime.versions() else None
-
-    def _launch(self, run: Run, records: list[ReportRecord], config: dict[str, Any]) -> subprocess.Popen[bytes]:
-        """Write the run folder and start the job; a run that cannot start ends with the reason."""
-        folder = Path(run.folder)
+        process = None
         try:
-            run_files.write_inputs(folder, records, config)
-            return _spawn(folder, self.settings.threads)
+            with self.database.write() as session:
+                run = runs.claim(session)
+                if run is None:
+                    return None
+                (Path(run.folder) / "refused.json").unlink(missing_ok=True)
+                process = spawn(Path(run.folder), self.settings.threads)
+                return runs.set_run_state(session, run_id=run.id, state=RunState.RUNNING, pid=process.pid)
+        except UserError:  # the database is full: a process that no row knows must not go on
+            if process:
+                process.kill()
+            raise
         except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            refusal = TrainingRefused(
-                f"Der Trainingsordner ließ sich nicht anlegen ({error.strerror}). Bitte freien Speicherplatz und "
-                "Schreibrechte prüfen.",
-                f"The run folder could not be made ({error.strerror}). Please check free disk space and write "
-                "permission.",
-            )
-            self._end(run, RunState.FAILED, refusal.de)
-            raise refusal from error
+            waiting = self._waiting()
+            return self._end(waiting, RunState.FAILED, _not_made(error).de) if waiting else None
 
-    def _labelled(self, schema_id: str) -> list[ReportRecord]:
-        """The annotated reports that are not flagged; findings that the schema has no more are left out."""
-        known = load_schema(schema_id).label_ids
+    def _waiting(self) -> Run | None:
         with self.database.read() as session:
-            found = list(labels.labelled_records(session, schema_id=schema_id, include_flagged=False))
-        return [
-            replace(
-                record,
-                labels={label: state for label, state in record.labels.items() if label in known},
-                rationales=tuple(span for span in record.rationales if span.label in known),
-            )
-            for record in found
-        ]
+            return runs.waiting_run(session)
 
     def _run(self, run_id: str) -> Run:
         with self.database.read() as session:
@@ -252,82 +286,24 @@ class Training:
             return runs.set_run_state(session, run_id=run.id, state=state, message=message)
 
 
-def _require_enough(reports: int) -> None:
-    if reports < FEWEST_REPORTS:
-        raise TrainingRefused(
-            f"Bisher sind {reports} Befunde annotiert, für ein Training sind mindestens {FEWEST_REPORTS} nötig. Bitte "
-            "im Reiter „Annotation“ weitere Befunde bearbeiten oder annotierte Befunde importieren.",
-            f"{reports} reports are labelled so far, a training run needs at least {FEWEST_REPORTS}. Please label more "
-            "reports in the tab “Annotation” or import labelled ones.",
-        )
-
-
-def _require_version(loaded: LoadedModel, version: str | None) -> None:
-    """Refuse a folder whose content was replaced since its version was recorded."""
-    if version not in (None, loaded.version):
-        raise CheckpointRefused(
-            f"Der Ordner der Version {version} enthält inzwischen {loaded.version}. Das Modell wird nicht verwendet.",
-            f"The folder of the version {version} holds {loaded.version} by now. The model is not used.",
-        )
-
-
-def _remember(session: Session, schema_id: str, previous: LoadedModel) -> None:
-    """Register the model that answered so far, so that going back to it is one click."""
-    if all(item.version != previous.version for item in models.list_versions(session, schema_id=schema_id)):
-        models.add_version(session, version=previous.version, schema_id=schema_id, folder=str(previous.folder))
-
-
-def _config(run: Run, base: LoadedModel, epochs: int, replay_folder: Path) -> dict[str, Any]:
-    """The run's configuration: go on from what answers now, mix in the shipped reports, compare old and new.
-
-    A schema without a model starts from the language model; its untrained head has to learn faster.
-    """
-    shipped = {
-        name: [str(path)] if (path := replay_folder.resolve() / f"{prefix}{run.schema_id}.jsonl").is_file() else []
-        for name, prefix in {"replay": "", "statements": "statements_"}.items()
+def _write(folder: Path, records: list[ReportRecord], config: Mapping[str, Any], selection: Selection) -> None:
+    """The run folder as a whole, or a refusal and nothing."""
+    chosen = {
+        "annotators": list(selection.annotators),
+        "since": selection.since.isoformat() if selection.since else None,
+        "agreed": selection.agreed,
+        "modality": selection.modality,
     }
-    folder = str(base.folder.resolve())
-    trained = base.task is Task.CLASSIFY
-    return {
-        "schema_id": run.schema_id,
-        "base_model": folder,
-        "compare_with": folder if trained else None,
-        "name": f"{run.schema_id.replace('_', '-')}-{run.id}",
-        **shipped,
-        "replay_texts": REPLAY_TEXTS,
-        "epochs": epochs,
-        "learning_rate": 1e-4 if trained else 5e-4,
-        "positive_weight": 1.0 if trained else 8.0,
-        "own_copies": 3,
-        "run_id": run.id,
-    }
-
-
-def _spawn(folder: Path, threads: int) -> subprocess.Popen[bytes]:
-    """The job in a session of its own: it outlives a restart of the app and logs to a file that nobody has to read."""
-    command = [sys.executable, "-m", "train.finetune", str(folder), "--threads", str(threads)]
-    with (folder / "train.log").open("ab") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind
-    return process
-
-
-def _process(run: Run) -> psutil.Process | None:
-    """The run's living process; a process id that now belongs to another program does not count."""
     try:
-        process = psutil.Process(run.pid) if run.pid else None
-        alive = process and process.status() != psutil.STATUS_ZOMBIE and run.folder in process.cmdline()
-    except psutil.Error:
-        return None
-    return process if alive else None
+        run_files.write_inputs(folder, records, config, chosen)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise _not_made(error) from error
 
 
-def _stop(run: Run) -> None:
-    """Kill the run's process, if it still lives, and wait until it is gone."""
-    process = _process(run)
-    if process:
-        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
-            process.kill()
-            process.wait(timeout=10)
+def _not_made(error: OSError) -> TrainingRefused:
+    return TrainingRefused(
+        f"Der Trainingsordner ließ sich nicht anlegen ({error.strerror}). Bitte freien Speicherplatz und "
+        "Schreibrechte prüfen.",
+        f"The run folder could not be made ({error.strerror}). Please check free disk space and write permission.",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,75 +10,65 @@ import gradio as gr
 from gradio.blocks import Block
 
 from medbertde.services import Services
-from medbertde.types import Run
-from medbertde.ui import run_view
+from medbertde.types import Role, Run, RunState, User
+from medbertde.ui import result_view, run_view
 from medbertde.ui.card import Card
 from medbertde.ui.header import header_line
+from medbertde.ui.training_choices import ChoiceParts, build_choices, choices_of, connect_choices, preview_of
+from medbertde.ui.training_result import EarlierParts, ResultParts, build_earlier, build_result
 from medbertde.ui.view import PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
 ABOUT = Text(
-    "Aus den annotierten Befunden lernt das aktive Modell weiter. Ein fester Teil der Befunde bleibt zum Prüfen "
-    "zurück; daran werden das alte und das neue Modell verglichen, bevor Sie das neue übernehmen.",
-    "The active model learns on from the labelled reports. A fixed part of them is held back; the old and the new "
-    "model are compared on it before you take the new one over.",
+    "Aus den annotierten Befunden lernt ein Modell weiter. Ein fester Teil der Befunde bleibt zum Prüfen zurück; daran "
+    "werden das alte und das neue Modell verglichen, bevor Sie das neue übernehmen.",
+    "A model learns on from the labelled reports. A fixed part of them is held back; the old and the new model are "
+    "compared on it before you take the new one over.",
 )
+BACK = Text("Zurück zu {}", "Back to {}")
 POLL_S = 1.0
 Updates = dict[Block, Any]
 
 
 @dataclass(frozen=True)
-class _Start:
-    """What to learn from, and the buttons."""
+class _Going:
+    """The run that is shown: buttons, progress, log. `picked` holds the id of a run chosen from the history."""
 
-    schema: gr.Radio
-    amount: gr.Markdown
-    counts: Card
-    epochs: gr.Slider
     start: gr.Button
     cancel: gr.Button
-
-
-@dataclass(frozen=True)
-class _Result:
-    """Old and new figures of a finished run."""
-
-    panel: gr.Column
-    figures: Card
-    take: gr.Button
-
-
-@dataclass(frozen=True)
-class _Earlier:
-    """Versions to go back to, and the log of the latest run."""
-
-    version: gr.Dropdown
-    back: gr.Button
+    resume: gr.Button
+    progress: Card
     log: gr.Textbox
+    picked: gr.State
 
 
 @dataclass(frozen=True)
 class _Parts:
     """All components that change. `header` is the page's line that names the active models."""
 
-    start: _Start
-    progress: Card
-    result: _Result
-    earlier: _Earlier
+    choices: ChoiceParts
+    going: _Going
+    result: ResultParts
+    earlier: EarlierParts
     timer: gr.Timer
     header: gr.Markdown
 
     @property
     def live(self) -> list[Block]:
-        """What changes while a run goes on."""
-        start, result = self.start, self.result
-        shown: list[Block] = [result.panel, result.figures, result.take, self.earlier.log]
-        return [self.progress, start.start, start.cancel, *shown, self.timer]
+        """What changes while a run goes on, and with the run that is looked at."""
+        going, result = self.going, self.result
+        shown: list[Block] = [result.panel, result.card, result.take, result.undo, self.earlier.runs]
+        return [going.progress, going.start, going.cancel, going.resume, going.log, going.picked, *shown, self.timer]
 
     @property
     def everything(self) -> list[Block]:
         """What changes with the examination, the language and a take-over."""
-        return [*self.live, self.start.amount, self.start.counts, self.earlier.version, self.header]
+        return [*self.live, *self.choices.shown, self.earlier.version, self.header]
+
+    @property
+    def asked(self) -> list[Any]:
+        """What most handlers read after the language: the examination and the run that was picked."""
+        return [self.choices.schema, self.going.picked]
 
 
 def build(services: Services, words: Words, language: gr.Radio, tab: gr.Tab, header: gr.Markdown) -> None:
@@ -85,145 +76,183 @@ def build(services: Services, words: Words, language: gr.Radio, tab: gr.Tab, hea
     words(gr.Markdown, ABOUT, elem_classes="mb-about")
     with gr.Row(elem_classes="mb-sides"):
         with gr.Column(scale=2, min_width=320):
-            start = _start_panel(services, words)
+            choices = build_choices(services, words)
+            start = words(
+                gr.Button, Text("Training starten", "Start training"), variant="primary", elem_id="train-start"
+            )
         with gr.Column(scale=3, min_width=320):
-            progress = Card("progress", run_view.progress_value(words.language, None), elem_id="train-progress")
-            result = _result_panel(words)
-    earlier = _earlier_panel(words)
-    parts = _Parts(start, progress, result, earlier, gr.Timer(POLL_S, active=False), header)
+            going = _going_panel(words, start)
+    result = build_result(services, words)
+    earlier = build_earlier(words)
+    parts = _Parts(choices, going, result, earlier, gr.Timer(POLL_S, active=False), header)
+    connect_choices(services, choices, language)
     _connect_run(services, parts, language)
     _connect_versions(services, parts, language, tab)
 
 
-def _start_panel(services: Services, words: Words) -> _Start:
-    schemas = services.reading.schemas()
-    titles = [(Text(schema.title["de"], schema.title["en"]), schema.id) for schema in schemas]
-    schema = words(
-        gr.Radio, titles, value=schemas[0].id, label=Text("Untersuchung", "Examination"), show_label=False,
-        container=False, elem_id="train-schema",
-    )  # fmt: skip
-    amount = gr.Markdown(elem_id="train-amount")
-    with words(gr.Accordion, Text("Annotationen je Befund", "Labels per finding"), open=False):
-        counts = Card("table", elem_id="train-counts")
-    epochs = words(
-        gr.Slider, 1, 20, value=4, step=1, label=Text("Durchgänge durch die Befunde", "Passes over the reports"),
-        buttons=[], elem_id="train-epochs",
-    )  # fmt: skip
+def _going_panel(words: Words, start: gr.Button) -> _Going:
+    progress = Card("progress", run_view.progress_value(words.language, None, None, None), elem_id="train-progress")
     with gr.Row(elem_classes="mb-buttons"):
-        start = words(
-            gr.Button, Text("Training starten", "Start training"), variant="primary", min_width=140,
-            elem_id="train-start",
-        )  # fmt: skip
-        cancel = words(gr.Button, Text("Abbrechen", "Cancel"), min_width=140, interactive=False, elem_id="train-cancel")
-    return _Start(schema, amount, counts, epochs, start, cancel)
-
-
-def _result_panel(words: Words) -> _Result:
-    with gr.Column(visible=False, elem_id="train-result") as panel:
-        figures = Card("table", elem_id="train-figures")
-        take = words(gr.Button, Text("Übernehmen", "Use the new model"), variant="primary", elem_id="train-take")
-    return _Result(panel, figures, take)
-
-
-def _earlier_panel(words: Words) -> _Earlier:
-    with words(gr.Accordion, Text("Frühere Modelle und Protokoll", "Earlier models and log"), open=False):
-        version = words(gr.Dropdown, [], label=Text("Modellversion", "Model version"), elem_id="train-version")
-        back = words(gr.Button, Text("Diese Version wieder verwenden", "Use this version again"), elem_id="train-back")
+        cancel = words(
+            gr.Button, Text("Abbrechen", "Cancel"), min_width=140, scale=0, interactive=False, elem_id="train-cancel"
+        )
+        resume = words(
+            gr.Button, Text("Fortsetzen", "Resume"), min_width=140, scale=0, visible=False, elem_id="train-resume"
+        )
+    with words(gr.Accordion, Text("Protokoll", "Log"), open=False):
         log = words(
-            gr.Textbox, label=Text("Protokoll des letzten Trainings", "Log of the latest run"), lines=6, max_lines=12,
-            interactive=False, elem_id="train-log",
+            gr.Textbox, label=Text("Die letzten Zeilen", "The last lines"), lines=6, max_lines=12, interactive=False,
+            elem_id="train-log",
         )  # fmt: skip
-    return _Earlier(version, back, log)
+    return _Going(start, cancel, resume, progress, log, gr.State(None))
 
 
 def _connect_run(services: Services, parts: _Parts, language: gr.Radio) -> None:
-    """Start, follow, cancel."""
-    training = services.training
+    """Start, follow, cancel, resume, look at another run."""
+    training, identify, going = services.training, services.access.identify, parts.going
 
     @refusals
-    def start(language: str, schema_id: str, passes: int, request: gr.Request) -> Updates:
-        training.start(services.access.identify(caller(request)), schema_id, int(passes))
-        return _follow(services, parts, language, schema_id)
+    def start(language: str, schema_id: str, passes: int, request: gr.Request, *chosen: Any) -> Updates:
+        user = identify(caller(request))
+        run = training.start(user, schema_id, int(passes), choices_of(*chosen))
+        return _follow(services, parts, user, language, schema_id, run.id)
+
+    def on_shown(act: Callable[[User, str], Any]) -> Callable[..., Updates]:
+        """A handler that does something to the run that is shown."""
+
+        def handler(language: str, schema_id: str, picked: str | None, request: gr.Request) -> Updates:
+            user = identify(caller(request))
+            run = _shown(services, user, schema_id, picked)
+            if run:
+                act(user, run.id)
+            return _follow(services, parts, user, language, schema_id, picked)
+
+        return refusals(handler)
 
     @refusals
-    def cancel(language: str, schema_id: str, request: gr.Request) -> Updates:
-        run = _latest(services, schema_id)
-        if run:
-            training.cancel(services.access.identify(caller(request)), run.id)
-        return _follow(services, parts, language, schema_id)
+    def look(language: str, schema_id: str, request: gr.Request, event: gr.EventData) -> Updates:
+        asked = event._data if isinstance(event._data, dict) else {}
+        user = identify(caller(request))
+        return _follow(services, parts, user, language, schema_id, str(asked.get("run", "")))
 
-    @refusals
-    def poll(language: str, schema_id: str) -> Updates:
-        return _follow(services, parts, language, schema_id)
-
-    asked = [language, parts.start.schema]
-    parts.start.start.click(start, [*asked, parts.start.epochs], parts.live, **PRIVATE)
-    parts.start.cancel.click(cancel, asked, parts.live, **PRIVATE)
-    parts.timer.tick(poll, asked, parts.live, **PRIVATE)
+    asked = [language, *parts.asked]
+    started = [language, parts.choices.schema, parts.choices.epochs, *parts.choices.chosen]
+    going.start.click(start, started, parts.live, **PRIVATE)
+    going.cancel.click(on_shown(training.cancel), asked, parts.live, **PRIVATE)
+    going.resume.click(on_shown(training.resume), asked, parts.live, **PRIVATE)
+    parts.timer.tick(on_shown(lambda _user, _run_id: None), asked, parts.live, **PRIVATE)
+    parts.earlier.runs.choose(look, [language, parts.choices.schema], parts.live, **PRIVATE)
 
 
 def _connect_versions(services: Services, parts: _Parts, language: gr.Radio, tab: gr.Tab) -> None:
     """Take over, go back, and show all anew."""
-    training = services.training
+    training, identify = services.training, services.access.identify
+
+    def say_active(language: str, version: str) -> None:
+        said = Text(f"Ab jetzt antwortet {version}.", f"{version} answers from now on.")
+        gr.Info(said.say(language), title=Text("Übernommen", "In use").say(language))
 
     @refusals
-    def take_over(language: str, schema_id: str, request: gr.Request) -> Updates:
-        run = _latest(services, schema_id)
+    def take_over(language: str, schema_id: str, picked: str | None, request: gr.Request, *chosen: Any) -> Updates:
+        user = identify(caller(request))
+        run = _shown(services, user, schema_id, picked)
         if run:
-            active = training.promote(services.access.identify(caller(request)), run.id)
-            said = Text(f"Ab jetzt antwortet {active.version}.", f"{active.version} answers from now on.")
-            gr.Info(said.say(language), title=Text("Übernommen", "In use").say(language))
-        return _refresh(services, parts, language, schema_id)
+            say_active(language, training.promote(user, run.id).version)
+        return _refresh(services, parts, user, language, schema_id, picked, chosen)
 
     @refusals
-    def go_back(language: str, schema_id: str, chosen: str | None, request: gr.Request) -> Updates:
-        if chosen:
-            training.roll_back(services.access.identify(caller(request)), chosen)
-        return _refresh(services, parts, language, schema_id)
+    def undo(language: str, schema_id: str, picked: str | None, request: gr.Request, *chosen: Any) -> Updates:
+        user = identify(caller(request))
+        previous = training.previous_version(user, schema_id)
+        if previous:
+            say_active(language, training.roll_back(user, previous.version).version)
+        return _refresh(services, parts, user, language, schema_id, picked, chosen)
 
     @refusals
-    def refresh(language: str, schema_id: str) -> Updates:
-        return _refresh(services, parts, language, schema_id)
+    def go_back(
+        language: str, schema_id: str, picked: str | None, version: str | None, request: gr.Request, *chosen: Any
+    ) -> Updates:
+        user = identify(caller(request))
+        if version:
+            say_active(language, training.roll_back(user, version).version)
+        return _refresh(services, parts, user, language, schema_id, picked, chosen)
 
-    asked = [language, parts.start.schema]
-    swapping = {**PRIVATE, "concurrency_id": "model"}
-    parts.result.take.click(take_over, asked, parts.everything, **swapping)
-    parts.earlier.back.click(go_back, [*asked, parts.earlier.version], parts.everything, **swapping)
-    gr.on([tab.select, parts.start.schema.change, language.change], refresh, asked, parts.everything, **PRIVATE)
+    @refusals
+    def refresh(language: str, schema_id: str, picked: str | None, request: gr.Request, *chosen: Any) -> Updates:
+        user = identify(caller(request))
+        if not user.role.includes(Role.CURATOR):
+            return {parts.header: gr.skip()}
+        return _refresh(services, parts, user, language, schema_id, picked, chosen)
+
+    asked, chosen = [language, *parts.asked], parts.choices.chosen
+    swapping = {**PRIVATE, "concurrency_id": "exchange"}  # answers of the old model do not wait
+    parts.result.take.click(take_over, [*asked, *chosen], parts.everything, **swapping)
+    parts.result.undo.click(undo, [*asked, *chosen], parts.everything, **swapping)
+    parts.earlier.back.click(go_back, [*asked, parts.earlier.version, *chosen], parts.everything, **swapping)
+    seen = [tab.select, parts.choices.schema.change, language.change]
+    gr.on(seen, refresh, [*asked, *chosen], parts.everything, **PRIVATE)
 
 
-def _latest(services: Services, schema_id: str) -> Run | None:
-    history = services.training.history(schema_id)
-    return history[0] if history else None
+def _shown(services: Services, user: User, schema_id: str, picked: str | None) -> Run | None:
+    """The run that was picked, else the one that is computing, else the latest of the examination."""
+    history = services.training.history(user, schema_id)
+    wanted = (
+        next((run for run in history if run.id == picked), None),
+        next((run for run in history if run.state is RunState.RUNNING), None),
+        history[0] if history else None,
+    )
+    return next((run for run in wanted if run), None)
 
 
-def _follow(services: Services, parts: _Parts, language: str, schema_id: str) -> Updates:
-    """How the latest run stands."""
-    run = _latest(services, schema_id)
-    status = services.training.status(run.id) if run else None
-    going = bool(status and status.run.state in run_view.GOING)
-    old, new = (status.old, status.new) if status else (None, None)
-    taken = bool(run and any(item.run_id == run.id for item in services.training.versions(schema_id)))
+def _follow(
+    services: Services, parts: _Parts, user: User, language: str, schema_id: str, picked: str | None
+) -> Updates:
+    """How the shown run stands, and what came of it."""
+    training = services.training
+    run = _shown(services, user, schema_id, picked)
+    status = training.status(user, run.id) if run else None
+    running, waiting = training.going(user)
+    result = training.result(user, run.id) if run and run.state is RunState.FINISHED else None
+    versions = training.versions(user, schema_id)
+    taken = {item.run_id: item for item in versions if item.run_id}
+    mine = taken.get(run.id) if run else None
+    may, going = training.may_train(user), bool(run and run.state in run_view.GOING)
+    previous = training.previous_version(user, schema_id) if mine and mine.active else None
+    back = BACK.say(language).format(previous.version) if previous else ""
+    lineages = training.lineages(user, schema_id)
     return {
-        parts.progress: run_view.progress_value(language, status),
-        parts.start.start: gr.update(interactive=not going),
-        parts.start.cancel: gr.update(interactive=going),
-        parts.result.panel: gr.update(visible=new is not None),
-        parts.result.figures: run_view.comparison_value(language, old, new),
-        parts.result.take: gr.update(interactive=new is not None and not going and not taken),
-        parts.earlier.log: status.log_tail if status else "",
-        parts.timer: gr.Timer(active=going),
+        parts.going.progress: run_view.progress_value(language, status, running, waiting),
+        parts.going.start: gr.update(interactive=may and waiting is None),
+        parts.going.cancel: gr.update(interactive=may and going),
+        parts.going.resume: gr.update(visible=bool(may and status and status.resumable), interactive=waiting is None),
+        parts.going.log: status.log_tail if status else "",
+        parts.going.picked: picked,
+        parts.result.panel: gr.update(visible=result is not None),
+        parts.result.card: result_view.result_value(language, result, may_ask=may),
+        parts.result.take: gr.update(interactive=may and result is not None and not (mine and mine.active)),
+        parts.result.undo: gr.update(value=back, visible=bool(may and previous)),
+        parts.earlier.runs: result_view.runs_value(language, lineages, run.id if run else None, taken),
+        parts.timer: gr.Timer(active=any(one.run.state in run_view.GOING for one in lineages)),
     }
 
 
-def _refresh(services: Services, parts: _Parts, language: str, schema_id: str) -> Updates:
+def _refresh(
+    services: Services,
+    parts: _Parts,
+    user: User,
+    language: str,
+    schema_id: str,
+    picked: str | None,
+    chosen: tuple[Any, ...],
+) -> Updates:
     """Everything."""
-    preview = services.training.preview(schema_id)
     active = services.reading.active_version(schema_id)
-    choices = run_view.version_choices(language, services.training.versions(schema_id), active)
-    return _follow(services, parts, language, schema_id) | {
-        parts.start.amount: run_view.amount(preview).say(language),
-        parts.start.counts: run_view.counts_value(language, schema_id, preview),
-        parts.earlier.version: gr.update(choices=choices, value=active if choices else None),
-        parts.header: header_line(language, services),
-    }
+    choices = run_view.version_choices(language, services.training.versions(user, schema_id), active)
+    return (
+        _follow(services, parts, user, language, schema_id, picked)
+        | preview_of(services, parts.choices, user, language, schema_id, choices_of(*chosen))
+        | {
+            parts.earlier.version: gr.update(choices=choices, value=active if choices else None),
+            parts.header: header_line(language, services),
+        }
+    )

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,6 @@ import pytest
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
 from medbertde.report_file import read_records, to_json
 from medbertde.services import Services, open_services
-from medbertde.services import training as training_module
 from medbertde.services.access import Access, Caller
 from medbertde.services.annotate import Annotate
 from medbertde.services.run_files import INTERRUPTED
@@ -43,7 +43,7 @@ from tests import tiny
 
 XRAY, CT = "chest_xray", "chest_ct"
 LONG = 100_000  # epochs of a run that nobody waits for
-DEADLINE_S = 90.0
+DEADLINE_S = 240.0
 
 
 @pytest.fixture
@@ -80,15 +80,19 @@ def user_with(database: Database, access: Access, role: Role) -> User:
     return access.accept_terms(user)
 
 
+CURATOR = User(0, "kuration", Role.CURATOR)  # looking needs no row
+
+
 def wait(training: Training, run_id: str) -> Run:
     """The run once it has ended."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
-        run = training.status(run_id).run
+        run = training.status(CURATOR, run_id).run
         if run.state not in runs.GOING:
             return run
         time.sleep(0.1)
-    raise AssertionError(f"the run has not ended within {DEADLINE_S:.0f} s:\n{training.status(run_id).log_tail}")
+    tail = training.status(CURATOR, run_id).log_tail
+    raise AssertionError(f"the run has not ended within {DEADLINE_S:.0f} s:\n{tail}")
 
 
 def processes_of(run: Run) -> list[int]:
@@ -137,7 +141,7 @@ class TestLoop:
 
         run = services.training.start(user, XRAY, epochs=2)
         ended = wait(services.training, run.id)
-        status = services.training.status(run.id)
+        status = services.training.status(user, run.id)
         assert (ended.state, ended.message) == (RunState.FINISHED, None), status.log_tail
         assert (status.share, status.epoch, status.epochs) == (1.0, 2, 2)
         assert status.losses
@@ -146,6 +150,7 @@ class TestLoop:
         assert status.old is not None
         assert status.old.n_reports == status.new.n_reports > 0
         assert "Aufnahme" not in status.log_tail
+        self.expect_result(services, user, run)
         assert services.reading.classify(user, XRAY, "Kein Erguss.").model_version == old
 
         active = services.training.promote(user, run.id)
@@ -158,6 +163,27 @@ class TestLoop:
         assert restarted.notices == ()
         assert restarted.reading.classify(user, XRAY, "Kein Erguss.").model_version == active.version
         restarted.database.close()
+
+    def expect_result(self, services: Services, user: User, run: Run) -> None:
+        """Everything that the page shows of a finished run is in its folder."""
+        result = services.training.result(user, run.id)
+        assert result is not None
+        low, high = result.intervals["new"]["f1_macro"]
+        assert low <= result.new.f1_macro <= high
+        assert result.paired["f1_micro"].low <= result.paired["f1_micro"].high
+        assert result.reliability["old"]
+        assert result.reliability["new"]
+        assert result.reports["test"] == result.new.n_reports
+        first, *_ = (Path(run.folder) / "held_out.jsonl").read_text(encoding="utf-8").splitlines()
+        assert services.training.report(user, run.id, json.loads(first)["report"]).text.startswith("Aufnahme ")
+        assert all(services.training.report(user, run.id, doubt.report).text for doubt in result.doubts)
+        (lineage,) = services.training.lineages(user, XRAY)
+        card = json.loads((Path(run.folder) / "checkpoint" / "medbertde.json").read_text(encoding="utf-8"))
+        assert (lineage.data_hash, lineage.reports, lineage.seed) == (card["lineage"]["data_hash"], 40, 42)
+        assert lineage.git_commit == card["lineage"]["git_commit"]
+        readme = (Path(run.folder) / "checkpoint" / "README.md").read_text(encoding="utf-8")
+        assert "| f1_macro, 95 % interval from |" in readme
+        assert f"| reports, test | {result.new.n_reports} |" in readme
 
     def test_a_version_whose_folder_vanished_is_replaced_by_the_embedded_model_visibly(
         self, database: Database, settings: Settings, shipped: dict[str, str], training: Training, anna: User,
@@ -210,66 +236,75 @@ class TestStart:
         assert {state for record in frozen for state in record.labels.values()} == {State.PRESENT, State.ABSENT}
         assert folder.stat().st_mode & 0o077 == 0
 
-    def test_a_second_start_is_refused_while_a_run_is_going(self, training: Training, anna: User) -> None:
-        run = training.start(anna, XRAY, LONG)
+    def test_a_second_run_waits_a_third_is_refused_and_the_second_begins_when_the_first_has_ended(
+        self, training: Training, anna: User
+    ) -> None:
+        first, second = training.start(anna, XRAY, LONG), training.start(anna, XRAY, LONG)
+        assert (first.state, second.state, second.pid) == (RunState.RUNNING, RunState.QUEUED, None)
         with pytest.raises(Conflict) as refusal:
             training.start(anna, XRAY, 1)
-        training.cancel(anna, run.id)
-        assert refusal.value.de.startswith(f"Es läuft schon ein Training ({run.id}, gestartet von anna).")
-        assert [item.id for item in training.history()] == [run.id]
+        assert refusal.value.de.startswith(f"Es wartet schon ein Training ({second.id}, von anna)")
+        assert [item.id for item in training.history(anna)] == [second.id, first.id]
+        assert len(list(Path(first.folder).parent.iterdir())) == 2
+        assert [run and run.id for run in training.going(anna)] == [first.id, second.id]
+        os.kill(first.pid or 0, signal.SIGKILL)
+        assert wait(training, first.id).state is RunState.FAILED
+        assert training.status(anna, second.id).run.state is RunState.RUNNING
+        training.cancel(anna, second.id)
+
+    def test_a_run_that_waits_can_be_cancelled(self, training: Training, anna: User) -> None:
+        first, second = training.start(anna, XRAY, LONG), training.start(anna, XRAY, LONG)
+        assert training.cancel(anna, second.id).state is RunState.CANCELLED
+        assert training.status(anna, first.id).run.state is RunState.RUNNING
+        training.cancel(anna, first.id)
+        assert training.going(anna) == (None, None)
 
     @pytest.mark.parametrize("role", [Role.VIEWER, Role.ANNOTATOR, Role.CURATOR])
-    def test_only_an_admin_trains_and_takes_over(
+    def test_only_an_admin_trains_resumes_and_takes_over(
         self, database: Database, access: Access, training: Training, finished: Run, role: Role
     ) -> None:
         user = user_with(database, access, role)
         for attempt in (
             lambda: training.start(user, XRAY, 1),
             lambda: training.cancel(user, finished.id),
+            lambda: training.resume(user, finished.id),
+            lambda: training.ask_for_review(user, finished.id, "r1"),
             lambda: training.promote(user, finished.id),
             lambda: training.roll_back(user, "neu-5@00000000"),
         ):
             with pytest.raises(Forbidden, match="This needs the role “admin”"):
                 attempt()
-        assert [run.state for run in training.history()] == [RunState.FINISHED]
+        assert [run.state for run in training.history(CURATOR)] == [RunState.FINISHED]
 
-    def test_the_terms_come_first(self, access: Access, training: Training) -> None:
+    def test_the_terms_come_first(self, access: Access, training: Training, anna: User) -> None:
         with pytest.raises(Forbidden, match="accept the terms of use"):
             training.start(access.identify(Caller("neu", None)), XRAY, 1)
-        assert training.history() == []
+        assert training.history(anna) == []
 
-    def test_a_runs_folder_that_cannot_be_written_gives_a_sentence_and_leaves_no_run_going(
+    def test_a_runs_folder_that_cannot_be_written_gives_a_sentence_and_leaves_no_run(
         self, training: Training, anna: User, settings: Settings
     ) -> None:
         settings.runs.write_text("a file where the folder should be", encoding="utf-8")
         with pytest.raises(TrainingRefused) as refusal:
             training.start(anna, XRAY, 1)
-        (run,) = training.history()
         assert refusal.value.de.startswith("Der Trainingsordner ließ sich nicht anlegen (")
         assert refusal.value.de.endswith("Bitte freien Speicherplatz und Schreibrechte prüfen.")
-        assert (run.state, run.message) == (RunState.FAILED, refusal.value.de)
+        assert training.history(anna) == []
         settings.runs.unlink()
         training.cancel(anna, training.start(anna, XRAY, LONG).id)
 
-    def test_a_run_cancelled_before_its_process_is_recorded_leaves_no_process(
-        self, training: Training, anna: User, monkeypatch: pytest.MonkeyPatch
+    def test_pages_that_look_in_the_same_moment_start_the_waiting_run_once(
+        self, training: Training, anna: User
     ) -> None:
-        spawn = training_module._spawn
-
-        def spawn_while_someone_cancels(folder: Path, threads: int) -> object:
-            process = spawn(folder, threads)
-            training.cancel(anna, folder.name)
-            return process
-
-        monkeypatch.setattr(training_module, "_spawn", spawn_while_someone_cancels)
-        with pytest.raises(Conflict):
-            training.start(anna, XRAY, LONG)
-        (run,) = training.history()
-        deadline = time.monotonic() + 5
-        while processes_of(run) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert run.state is RunState.CANCELLED
-        assert processes_of(run) == []
+        first, second = training.start(anna, XRAY, LONG), training.start(anna, XRAY, LONG)
+        psutil.Process(first.pid).kill()
+        with ThreadPoolExecutor(6) as pages:
+            seen = [run for run in pages.map(lambda _: training.refresh(), range(12)) if run]
+        begun = training.status(anna, second.id).run
+        assert begun.state is RunState.RUNNING
+        assert {run.pid for run in seen if run.id == second.id} <= {begun.pid}
+        assert len(processes_of(begun)) == 1
+        training.cancel(anna, second.id)
 
     def test_findings_that_the_schema_has_no_more_are_left_out(
         self, database: Database, training: Training, anna: User
@@ -281,7 +316,7 @@ class TestStart:
                 session, report_id=report_id, schema_id=XRAY, schema_version=0, user_id=anna.id, changes=changes,
                 client_uuid="1",
             )  # fmt: skip
-        preview = training.preview(XRAY)
+        preview = training.preview(anna, XRAY)
         run = training.start(anna, XRAY, LONG)
         frozen = read_records(Path(run.folder) / "labels.jsonl")
         training.cancel(anna, run.id)
@@ -300,7 +335,7 @@ def test_too_few_reports_are_refused_before_anything_is_written(
         "Bisher sind 5 Befunde annotiert, für ein Training sind mindestens 12 nötig. Bitte im Reiter „Annotation“ "
         "weitere Befunde bearbeiten oder annotierte Befunde importieren."
     )
-    assert training.history() == []
+    assert training.history(anna) == []
     assert not settings.runs.exists()
 
 
@@ -325,7 +360,7 @@ class TestEnd:
         cancelled = training.cancel(anna, run.id)
         assert time.monotonic() - started < 5
         assert processes_of(run) == []
-        assert (cancelled.state, training.status(run.id).run.state) == (RunState.CANCELLED, RunState.CANCELLED)
+        assert (cancelled.state, training.status(anna, run.id).run.state) == (RunState.CANCELLED, RunState.CANCELLED)
         with pytest.raises(Conflict, match="not going any more"):
             training.cancel(anna, run.id)
 
@@ -355,7 +390,7 @@ class TestEnd:
         assert (found.id, found.pid, found.state) == (run.id, run.pid, RunState.RUNNING)
         restarted.cancel(anna, run.id)
         reopened.close()
-        assert training.status(run.id).run.state is RunState.CANCELLED
+        assert training.status(anna, run.id).run.state is RunState.CANCELLED
 
     def test_another_program_with_the_same_process_id_is_not_taken_for_the_run(
         self, database: Database, training: Training, anna: User, settings: Settings
@@ -364,7 +399,7 @@ class TestEnd:
             folder = str(settings.runs / "r1")
             runs.add_run(session, run_id="r1", schema_id=XRAY, base_model="alt", folder=folder, user_id=anna.id)
             runs.set_run_state(session, run_id="r1", state=RunState.RUNNING, pid=os.getpid())
-        assert training.status("r1").run.state is RunState.FAILED
+        assert training.status(anna, "r1").run.state is RunState.FAILED
 
     def test_pages_that_notice_the_end_in_the_same_moment_do_not_get_in_each_others_way(
         self, training: Training, anna: User
@@ -373,18 +408,63 @@ class TestEnd:
             run = training.start(anna, XRAY, LONG)
             psutil.Process(run.pid).kill()
             with ThreadPoolExecutor(8) as pages:
-                seen = list(pages.map(training.status, [run.id] * 24))
+                seen = list(pages.map(lambda run_id: training.status(anna, run_id), [run.id] * 24))
             assert {status.run.state for status in seen} <= {RunState.RUNNING, RunState.FAILED}
             assert wait(training, run.id).state is RunState.FAILED
 
     def test_a_half_written_line_of_progress_is_read_when_it_is_complete(
-        self, training: Training, finished: Run
+        self, training: Training, finished: Run, anna: User
     ) -> None:
         whole = json.dumps({"step": 1, "total": 4, "elapsed_s": 2.0, "epoch": 1, "epochs": 2, "loss": 0.5})
         (Path(finished.folder) / "progress.jsonl").write_text(f"{whole}\n{whole[:20]}", encoding="utf-8")
-        status = training.status(finished.id)
+        status = training.status(anna, finished.id)
         assert status.losses == ((1, 0.5),)
         assert status.remaining_s == 6.0
+
+
+@pytest.mark.usefixtures("labelled")
+class TestResume:
+    def test_a_killed_run_goes_on_where_it_was(self, training: Training, anna: User) -> None:
+        run = training.start(anna, XRAY, LONG)
+        until(lambda: any((Path(run.folder) / "state").glob("[a-z]*.safetensors")) and steps_of(run) > 8)
+        os.kill(run.pid or 0, signal.SIGKILL)
+        assert wait(training, run.id).state is RunState.FAILED
+        status = training.status(anna, run.id)
+        assert status.resumable
+        assert status.run.message == INTERRUPTED
+        before = steps_of(run)
+        resumed = training.resume(anna, run.id)
+        assert (resumed.state, resumed.id, resumed.message) == (RunState.RUNNING, run.id, None)
+        assert resumed.pid != run.pid
+        until(lambda: steps_of(run) > before)
+        lines = (Path(run.folder) / "progress.jsonl").read_text(encoding="utf-8").splitlines()
+        training.cancel(anna, run.id)
+        steps = [json.loads(line)["step"] for line in lines]
+        assert steps == sorted(steps)
+        assert steps[0] == 1
+
+    def test_a_cancelled_run_can_go_on_one_that_the_job_refused_cannot(self, training: Training, anna: User) -> None:
+        cancelled = training.start(anna, XRAY, LONG)
+        training.cancel(anna, cancelled.id)
+        assert training.status(anna, cancelled.id).resumable
+        refused = wait(training, training.start(anna, XRAY, epochs=0).id)
+        assert not training.status(anna, refused.id).resumable
+        with pytest.raises(Conflict, match="This training cannot go on"):
+            training.resume(anna, refused.id)
+
+
+def steps_of(run: Run) -> int:
+    """The last step that the job noted."""
+    path = Path(run.folder) / "progress.jsonl"
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    return int(json.loads(lines[-1])["step"]) if lines else 0
+
+
+def until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not happened():
+        assert time.monotonic() < deadline, "it has not happened"
+        time.sleep(0.1)
 
 
 class TestTakeOver:
@@ -394,6 +474,7 @@ class TestTakeOver:
         with database.write() as session:
             folder = str(settings.runs / "r1")
             runs.add_run(session, run_id="r1", schema_id=XRAY, base_model="alt", folder=folder, user_id=anna.id)
+            runs.set_run_state(session, run_id="r1", state=RunState.FAILED)
         with pytest.raises(Conflict, match="Only a finished run can be used"):
             training.promote(anna, "r1")
         with pytest.raises(NotFound):
@@ -407,9 +488,9 @@ class TestTakeOver:
         with pytest.raises(CheckpointRefused, match="damaged or incomplete"):
             training.promote(anna, finished.id)
         assert runtime.model_for(XRAY) is before
-        assert training.versions(XRAY) == []
+        assert training.versions(anna, XRAY) == []
         with database.read() as session:
-            assert audit.entries(session) == []
+            assert [entry.action for entry in audit.entries(session)] == ["accept_terms"]
 
     def test_a_record_that_fails_brings_the_old_model_back(
         self, database: Database, training: Training, anna: User, runtime: Runtime, finished: Run
@@ -431,9 +512,9 @@ class TestTakeOver:
         new = training.promote(anna, finished.id).version
         back = training.roll_back(anna, before)
         assert runtime.model_for(XRAY).version == back.version == before
-        assert {item.version: item.active for item in training.versions(XRAY)} == {before: True, new: False}
+        assert {item.version: item.active for item in training.versions(anna, XRAY)} == {before: True, new: False}
         with database.read() as session:
-            trail = [(entry.user, entry.action, entry.facts["version"]) for entry in audit.entries(session)]
+            trail = [(entry.user, entry.action, entry.facts["version"]) for entry in audit.entries(session, limit=2)]
         assert trail == [("anna", "roll_back", before), ("anna", "promote", new)]
 
     def test_going_back_to_an_unknown_version_is_refused(self, training: Training, anna: User) -> None:
@@ -454,7 +535,7 @@ class TestTakeOver:
 
     def test_taking_over_twice_changes_nothing(self, training: Training, anna: User, finished: Run) -> None:
         assert training.promote(anna, finished.id).version == training.promote(anna, finished.id).version
-        assert sum(item.active for item in training.versions(XRAY)) == 1
+        assert sum(item.active for item in training.versions(anna, XRAY)) == 1
 
     def test_a_moved_installation_can_still_take_over(
         self, database: Database, training: Training, anna: User, runtime: Runtime, finished: Run
