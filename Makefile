@@ -17,8 +17,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 run: .venv/.run  ## the app on 127.0.0.1:7860 (PORT overrides)
 	$(BIN)/python app.py
 
-test: .venv/.test check  ## formatter, linter, types, then all tests
-	$(BIN)/python -m pytest
+test: export OMP_NUM_THREADS = 1
+test: .venv/.test check  ## formatter, linter, types, then all tests, a file at a time on each core
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: .venv/.test  ## what CI checks before the tests
 	$(BIN)/ruff format --check .
@@ -29,8 +30,9 @@ format: .venv/.test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.run  ## times and memory of the embedded models and of saving labels, as a table and as JSON
+bench: .venv/.test  ## times and memory of the embedded models and of the annotation store, as tables and as JSON
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench_store
 
 REPORTS := data/reports
 TEXTS := $(foreach name,chest_xray chest_ct clinical_text statements_chest_xray statements_chest_ct,$(REPORTS)/$(name).jsonl)

@@ -51,7 +51,7 @@ def prepare(services: Services) -> None:
     services.annotate.import_reports(user, XRAY, LABELLED.name, LABELLED.read_bytes())
     services.annotate.import_examples(user, XRAY)
     run = services.training.start(user, XRAY, EPOCHS)
-    while services.training.status(run.id).run.state is RunState.RUNNING:
+    while services.training.status(user, run.id).run.state is RunState.RUNNING:
         time.sleep(1)
 
 

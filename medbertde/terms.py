@@ -14,3 +14,4 @@ EN = (
     "not influence the care of any person.\n\n- I enter anonymised or fictional texts only.\n- I use the answers for "
     "research, teaching and trials only.\n- The terms of each model's card apply as well."
 )
+RESEARCH_ONLY = "Nur für die Forschung, nicht für Diagnostik. / Research use only, not for diagnosis."

@@ -1,4 +1,4 @@
-"""German report text: cleaning at the edge, sentence and word spans, and what a warning needs to know.
+"""German report text: cleaning at the edge, sentence and word spans.
 
 Core: pure functions over strings. Offsets are Unicode code points of the NFC text that `clean` returns.
 """
@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from medbertde.types import InvalidFile, InvalidText, Notice
+from medbertde.types import InvalidFile, InvalidText
 
 MAX_CHARS = 20_000
 MASK = "[MASK]"
@@ -20,7 +20,6 @@ _WORD = re.compile(r"\w+(?:[-./'’]\w+)*|[^\w\s]")
 _INVISIBLE = re.compile("[\x01-\x08\x0e-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _BROKEN = re.compile("[\x00\ud800-\udfff]")
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")  # \x0b: a line break within a paragraph, from Word
-_MARKUP = re.compile(r"</?[a-z][a-z0-9]*(\s[^<>]*)?/?>", re.IGNORECASE)
 _NAME = re.compile(r"[\w:.?+-]{1,40}")
 _SENTENCE_END = re.compile(r"(?<![.!?:])[.!?:]++[\"“”)]*+(?=\s+\S)|\n+")
 _ABBREVIATION = re.compile(
@@ -35,15 +34,6 @@ LONGEST_ABBREVIATION = 24  # characters looked at before a stop; every abbreviat
 _COUNTED = re.compile(
     r"\s*(?:\d|und\b|bis\b|Rippe|ICR|BWK|LWK|HWK|Interkostal|Lebens|Tag|Woche|Monat|Januar|Februar|März|April|"
     r"Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jänner|postoperativ)"
-)
-_GERMAN = frozenset(
-    "der die das und nicht kein keine keinen mit bei im in von des dem den ist sind nach ohne zum zur auf ein eine "
-    "einer eines rechts links beidseits unauffällig regelrecht nachweis befund lage herz lunge erguss verdacht für "
-    "sich als zu am aus auch noch wird zeigt zustand vor".split()
-)
-_ENGLISH = frozenset(
-    "the and of is are no not with without in there right left lung lungs heart normal evidence from for this that was "
-    "were has have chest findings impression effusion to on by at be an unremarkable seen size within clear".split()
 )
 
 
@@ -70,6 +60,13 @@ def clean(text: str, max_chars: int = MAX_CHARS) -> str:
 
 def normalise(text: str) -> str:
     """What `clean` does to the characters, for short fields too; may come out empty. `InvalidText` as there."""
+    return unify(text).strip()
+
+
+def unify(text: str) -> str:
+    """`normalise` with the outer space left in place, for whoever follows a position through it."""
+    if text.isascii() and text.isprintable():  # most ids and names: nothing below would change them
+        return text
     if _BROKEN.search(text):
         raise InvalidText(
             "Der Text enthält unlesbare Zeichen (Nullbyte oder beschädigte Zeichen). Bitte aus der Quelle neu kopieren "
@@ -78,7 +75,7 @@ def normalise(text: str) -> str:
             "source or save it as UTF-8.",
         )
     text = _INVISIBLE.sub("", _LINE_END.sub("\n", text))
-    return unicodedata.normalize("NFC", text).strip()
+    return unicodedata.normalize("NFC", text)
 
 
 def _too_long(found: int, allowed: int) -> InvalidText:
@@ -169,40 +166,3 @@ def _continues(text: str, start: int, end: int) -> bool:
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:
     piece = text[start:end]
     return start + len(piece) - len(piece.lstrip()), end - (len(piece) - len(piece.rstrip()))
-
-
-def notices(text: str) -> tuple[Notice, ...]:
-    """Remarks about a text that a model may read badly: not German, hardly any words, or markup between them.
-
-    >>> [notice.code for notice in notices("No evidence of pneumothorax. The heart is normal in size.")]
-    ['not_german']
-    """
-    tokens = re.findall(r"[^\W\d_]+", text.lower())
-    found = []
-    german, english = (sum(token in known for token in tokens) for known in (_GERMAN, _ENGLISH))
-    umlauts = sum(any(char in "äöüß" for char in token) for token in tokens)
-    if english >= 3 and english > german + umlauts:
-        found.append(
-            Notice(
-                "not_german",
-                "Der Text scheint nicht auf Deutsch zu sein. Die Modelle lesen nur deutsche Befunde.",
-                "The text does not seem to be German. The models read German reports only.",
-            )
-        )
-    if _MARKUP.search(text):
-        found.append(
-            Notice(
-                "markup",
-                "Der Text enthält HTML-Tags. Sie werden als Text mitgelesen; bitte nur den Befundtext eingeben.",
-                "The text contains HTML tags. They are read as text; please enter the report only.",
-            )
-        )
-    if len(tokens) < 2:
-        found.append(
-            Notice(
-                "very_short",
-                "Der Text ist sehr kurz. Die Einschätzung ist dann wenig verlässlich.",
-                "The text is very short. The scores are not very reliable then.",
-            )
-        )
-    return tuple(found)

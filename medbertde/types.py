@@ -55,6 +55,69 @@ class Source(StrEnum):
     SUGGESTION_ACCEPTED = "suggestion_accepted"
     SUGGESTION_CHANGED = "suggestion_changed"
     IMPORT = "import"
+    ADJUDICATED = "adjudicated"
+
+
+class Purpose(StrEnum):
+    """What a save is: an annotator's own reading, or a curator's decision on what the report counts as."""
+
+    ANNOTATION = "annotation"
+    ADJUDICATION = "adjudication"
+
+
+class WorkOrder(StrEnum):
+    """In which order a project hands out its reports; the last four need the scores of a model."""
+
+    IMPORT = "import"
+    NEWEST = "newest"
+    RANDOM = "random"
+    UNCERTAINTY = "uncertainty"
+    RARE = "rare"
+    DIVERSITY = "diversity"
+    MIXED = "mixed"
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether the order comes from a model's scores."""
+        return self not in (WorkOrder.IMPORT, WorkOrder.NEWEST, WorkOrder.RANDOM)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a project hands out reports; all shares in 0…1.
+
+    `overlap_share` of the reports is read by `readers` people who do not see each other's values; `bare_share` comes
+    without suggestions, to measure what these do; `test_share` is fixed, never ordered by a model and never trained on;
+    `random_share` is what the mixed order takes at random.
+    """
+
+    order: WorkOrder = WorkOrder.IMPORT
+    overlap_share: float = 0.0
+    readers: int = 2
+    bare_share: float = 0.1
+    test_share: float = 0.0
+    random_share: float = 0.2
+
+
+class Provenance(StrEnum):
+    """On what the labels of a report rest; `OPEN` is a disagreement that nobody has decided."""
+
+    SINGLE = "single"
+    UNANIMOUS = "unanimous"
+    MAJORITY = "majority"
+    ADJUDICATED = "adjudicated"
+    OPEN = "open"
+
+
+class SkipReason(StrEnum):
+    """Why an annotator put a report aside."""
+
+    UNREADABLE = "unreadable"
+    WRONG_KIND = "wrong_kind"
+    DUPLICATE = "duplicate"
+    IDENTIFYING = "identifying"
+    NOT_MY_FIELD = "not_my_field"
+    OTHER = "other"
 
 
 class RunState(StrEnum):
@@ -111,6 +174,14 @@ class Conflict(UserError):
     """The world changed in between: a lease expired, a run is going, a model was swapped."""
 
 
+class SchemaChanged(Conflict):
+    """The label schema has another version than the page that saves with it."""
+
+
+class SavedElsewhere(Conflict):
+    """The same person has saved the report in another window meanwhile."""
+
+
 class NotFound(UserError):
     """A report, run or user that does not exist."""
 
@@ -119,8 +190,24 @@ class Forbidden(UserError):
     """The user's role does not allow this."""
 
 
+class NotSignedIn(Forbidden):
+    """Nobody is signed in, or not any more."""
+
+
+class SignInRefused(Forbidden):
+    """Name and password do not fit, or were tried too often."""
+
+
+class PasswordRefused(UserError):
+    """A new password that is too easy to guess."""
+
+
 class TrainingRefused(UserError):
     """A training run that cannot work, with the reason."""
+
+
+class StorageError(UserError):
+    """The database cannot be read or written; what was to be saved is not saved."""
 
 
 # ---------------------------------------------------------------------------------------------- model answers
@@ -186,11 +273,31 @@ class AttributedWord:
 
 
 @dataclass(frozen=True)
+class AttributedPassage:
+    """A passage as the model reads it (a sentence with its heading, or a window) and what it does to a score.
+
+    `score` is what its words change in its own logit, `words` how they share that; `contribution` is what it adds to
+    the report's score. `probability` is the calibrated one of this passage alone. `delta` as in `Attribution`.
+    """
+
+    start: int
+    end: int
+    heading: tuple[int, int] | None
+    score: float
+    contribution: float
+    probability: float
+    words: tuple[AttributedWord, ...]
+    delta: float
+
+
+@dataclass(frozen=True)
 class Attribution:
     """How much each word moved one logit from the baseline to this text.
 
     `delta` is the convergence delta Σ scores − (f(x) − f(baseline)) in logit units, `relative_delta` its absolute
-    value over |f(x) − f(baseline)| (0.01 = 1 %).
+    value over |f(x) − f(baseline)| (0.01 = 1 %). `target` is the finding's state or, for a language model, the word
+    in the gap. `logit` is f(x), `baseline_logit` f(baseline); `probability` is the calibrated one. How the passages of
+    a report make up its logit: `docs/explanations.md`.
     """
 
     text: str
@@ -203,6 +310,36 @@ class Attribution:
     relative_delta: float
     model_version: str
     warnings: tuple[Notice, ...] = ()
+    target: str = State.PRESENT.value
+    logit: float = 0.0
+    baseline_logit: float = 0.0
+    probability: float = 0.0
+    passages: tuple[AttributedPassage, ...] = ()
+
+    @property
+    def passages_for(self) -> tuple[AttributedPassage, ...]:
+        """The passages that speak for the target, the strongest first."""
+        return tuple(sorted((each for each in self.passages if each.score > 0), key=lambda each: -each.score))
+
+    @property
+    def passages_against(self) -> tuple[AttributedPassage, ...]:
+        """The passages that speak against it, the strongest first."""
+        return tuple(sorted((each for each in self.passages if each.score < 0), key=lambda each: each.score))
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """How far an attribution says what the model does, on this one text; `docs/explanations.md` defines the figures.
+
+    `comprehensiveness`: what the probability loses without the strongest words (high is good); `sufficiency`: what it
+    loses when only these are left (low is good); `infidelity`: 0…1, the part of the changes after random removals that
+    the scores do not foretell (low is good); `sensitivity`: how much the scores move when the input hardly does (low).
+    """
+
+    comprehensiveness: float
+    sufficiency: float
+    infidelity: float
+    sensitivity: float
 
 
 @dataclass(frozen=True)
@@ -270,6 +407,18 @@ class LabelChange:
     value: State | None
     source: Source = Source.HUMAN
     suggested: State | None = None
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A report that an annotator put aside, with the reason; `comment` may be empty."""
+
+    report_id: int
+    key: str
+    annotator: str
+    reason: SkipReason
+    comment: str
+    created_at: datetime
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from medbertde.report_file import read_records
 from medbertde.services import open_services
 from medbertde.services.access import Caller
 from medbertde.services.annotate import Decision
-from medbertde.services.exchange import ExportKind
+from medbertde.services.exchange import ExportFormat, ExportOrder
 from medbertde.settings import ROOT, Settings
 from medbertde.types import State
 
@@ -66,7 +66,7 @@ def measure(folder: Path) -> dict[str, float]:
     )
     figures |= _save_and_next(services, user)
     figures["export 200 labelled reports, s"] = _seconds(
-        lambda: list(annotate.export_labels(user, "chest_xray", ExportKind.JSONL))
+        lambda: services.files.export(user, ExportOrder("chest_xray", ExportFormat.JSONL), folder / "labels.jsonl")
     )
     figures["peak memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return figures

@@ -29,13 +29,14 @@ from datasets import Dataset
 from transformers import BertConfig, BertForSequenceClassification, DataCollatorWithPadding, Trainer, TrainingArguments
 
 from medbertde.inference.checkpoint import CheckpointFacts, LoadedModel, load_checkpoint, output_names, save_checkpoint
+from medbertde.parts import Parts
 from medbertde.report_file import read_records, to_json
 from medbertde.schema import load_schema
 from medbertde.settings import ROOT
 from medbertde.types import ReportRecord, Task
 from tests.bench_pretrain import Round, Turn, timed
 from train.classifier import build_model
-from train.dataset import Example, Parts, buckets, examples
+from train.dataset import Example, buckets, examples
 from train.fit import Fitting
 from train.run_folder import CONFIG_FILE, LABELS_FILE, FinetuneConfig
 

@@ -37,7 +37,7 @@ REPORTS = [
 @pytest.fixture(autouse=True)
 def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A database of its own, an English locale, and the folder as the working directory."""
-    for name in ("LC_ALL", "LC_MESSAGES"):
+    for name in ("LC_ALL", "LC_MESSAGES", "HF_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LANG", "en_GB.UTF-8")
     monkeypatch.setenv("MEDBERTDE_VAR", str(tmp_path / "var"))
@@ -262,6 +262,13 @@ class TestPredict:
         assert "not_german" in lines("out.jsonl")[0]["warnings"]
         assert "not_german" in table("out.csv")[0]["warnings"].split()
 
+    def test_how_many_texts_were_remarked_upon_is_told(
+        self, tiny_classifier_folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Path("in.txt").write_text("Befund an Dr. Wehmeier: kein Erguss.", encoding="utf-8")
+        assert main(["predict", "in.txt", "--model", str(tiny_classifier_folder), "--out", "out.csv"]) == 0
+        assert "names 1" in capsys.readouterr().err
+
     @pytest.mark.parametrize(
         ("file", "model", "out", "sentence"),
         [
@@ -349,16 +356,50 @@ class TestImportAndExport:
         assert (row["annotator"], row["source"]) == ("lokal", "import")
 
     def test_rejected_rows_are_told_and_the_others_stored(self, capsys: pytest.CaptureFixture[str]) -> None:
-        Path("in.csv").write_text("text,label:Erguss\nEins.,ja\nZwei.,+\n", encoding="utf-8")
+        Path("in.csv").write_text("text,label:Erguss\nEins.,egal\nZwei.,+\n", encoding="utf-8")
         assert main(["import", "in.csv", "--schema", "chest_xray"]) == 1
         printed = capsys.readouterr()
         assert printed.out == "1 new, 0 known already, 1 with labels, 1 rejected.\n"
-        assert printed.err.startswith("Row 1: “ja” is not a state.")
+        assert printed.err.startswith("Row 1: “egal” is not a state.")
+
+    def test_a_file_is_looked_at_first_and_its_names_are_given_a_meaning(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Path("in.csv").write_text("Nr;Bericht;PE\n7;Kein Erguss.;egal\n", encoding="utf-8")
+        meant = ["--column", "Bericht=text", "--column", "Nr=id", "--column", "PE=label:Erguss"]
+        command = ["import", "in.csv", "--schema", "chest_xray", *meant]
+        assert main(["import", "in.csv", "--schema", "chest_xray"]) == 2
+        assert main([*command, "--preview"]) == 0
+        printed = capsys.readouterr().out
+        assert "Bericht  text\n" in printed
+        assert printed.endswith("1 rows looked at, 1 would be rejected.\n")
+        assert "Kein Erguss." not in printed
+        assert main([*command, "--value", "egal=uncertain"]) == 0
+        assert main(["export", "--schema", "chest_xray", "--format", "jsonl", "--out", "labels.jsonl"]) == 0
+        (line,) = lines("labels.jsonl")
+        assert (line["id"], line["text"], line["labels"]) == ("7", "Kein Erguss.", {"Erguss": "uncertain"})
+
+    def test_a_meaning_that_is_none_is_refused(self, reports: str, capsys: pytest.CaptureFixture[str]) -> None:
+        for meant, told in (
+            ("--column=text", "NAME=MEANING is expected"),
+            ("--column=text=befund", "There is no role “befund”."),
+            ("--name=Pneu=Pneu", "The finding “Pneu” is not in the schema"),
+            ("--value=x=vielleicht", "There is no state “vielleicht”."),
+        ):
+            assert main(["import", reports, "--schema", "chest_xray", meant]) == 2
+            assert capsys.readouterr().err.startswith(told)
+
+    def test_an_export_is_narrowed_by_its_filters(self, reports: str) -> None:
+        assert main(["import", reports, "--schema", "chest_xray"]) == 0
+        command = ["export", "--schema", "chest_xray", "--format", "jsonl", "--finding", "Erguss"]
+        assert main([*command, "--value", "present", "--since", "01.01.2020", "--out", "some.jsonl"]) == 0
+        assert main([*command, "--value", "absent", "--out", "none.jsonl"]) == 0
+        assert (len(lines("some.jsonl")), len(lines("none.jsonl"))) == (1, 0)
 
     def test_an_unknown_schema_is_refused(self, reports: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["import", reports, "--schema", "thorax"]) == 2
         assert main(["export", "--schema", "thorax", "--format", "csv", "--out", "out.csv"]) == 2
-        told = "There is no schema “thorax”. Available are: chest_xray, chest_ct.\n"
+        told = "There is no schema “thorax”. Available are: chest_xray, chest_ct, medication.\n"
         assert capsys.readouterr().err == told * 2
         assert not Path("out.csv").exists()
 
@@ -366,10 +407,14 @@ class TestImportAndExport:
 def test_the_models_are_listed_with_their_terms(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in printed] == ["id", *(entry.id for entry in CATALOGUE)]
+    assert sorted(line.split()[0] for line in printed) == sorted(["id", *(entry.id for entry in CATALOGUE)])
     gated = next(line for line in printed if line.startswith("GerMedBERT/medbert-512 "))
     assert "109 M" in gated
-    assert "Accept the terms on the Hub; a token is needed." in gated
+    assert " gated " in gated
+    assert "Please accept its terms on huggingface.co/GerMedBERT/medbert-512" in gated
+    embedded = next(line for line in printed if line.startswith("mini-chest-ct "))
+    assert " chest_ct " in embedded
+    assert " embedded " in embedded
 
 
 @pytest.mark.parametrize("variable", ["LANG", "LC_ALL", "LC_MESSAGES"])
@@ -399,7 +444,7 @@ def test_help_names_every_command_and_loads_no_model() -> None:
         [sys.executable, "-c", help_only], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     named = set(re.findall(r"^    (\w+)", done.stdout, re.MULTILINE))
-    assert named == {"serve", "predict", "import", "export", "models", "deidentify", "terms"}
+    assert named == set("serve predict import export backup restore move deidentify models terms users audit".split())
 
 
 def test_serve_starts_the_page_and_ends_when_asked(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from medbertde.text import MAX_CHARS, clean, content_hash, decode, notices, sentences, shown, words
+from medbertde.text import MAX_CHARS, clean, content_hash, decode, sentences, shown, words
 from medbertde.types import InvalidFile, InvalidText
 
 
@@ -66,39 +66,9 @@ def test_characters_that_nobody_sees_do_not_reach_the_model(given: str, stored: 
     assert unicodedata.is_normalized("NFC", stored)
 
 
-def test_html_stays_text_and_is_remarked_upon() -> None:
+def test_html_stays_text() -> None:
     html = "<p>Kein <b>Erguss</b>.</p><script>alert(1)</script>"
     assert clean(html) == html
-    (notice,) = notices(html)
-    assert notice.de == "Der Text enthält HTML-Tags. Sie werden als Text mitgelesen; bitte nur den Befundtext eingeben."
-    assert notice.en == "The text contains HTML tags. They are read as text; please enter the report only."
-
-
-@pytest.mark.parametrize("text", ["Rundherd <5 mm, Lymphknoten < 10 mm und > 8 mm.", "Dichte -20 < x < 20 HE im Herd."])
-def test_comparisons_are_not_taken_for_html(text: str) -> None:
-    assert notices(text) == ()
-
-
-def test_an_english_report_is_remarked_upon_not_refused() -> None:
-    (notice,) = notices("There is no evidence of pneumothorax. The heart is normal in size.")
-    assert notice.sentence("de").startswith("Der Text scheint nicht auf Deutsch zu sein.")
-    assert notice.sentence("en") == "The text does not seem to be German. The models read German reports only."
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Herz normal groß, Lunge frei, kein Erguss.",
-        "Pleuraerguss bds., ZVK re. jugulär.",
-        "In a.p.-Technik im Liegen. Im Seitbild am Hilus kein Befund.",
-    ],
-)
-def test_german_telegram_style_is_not_taken_for_english(text: str) -> None:
-    assert notices(text) == ()
-
-
-def test_a_single_word_is_remarked_upon() -> None:
-    assert [notice.code for notice in notices("Erguss")] == ["very_short"]
 
 
 def test_a_file_may_begin_with_a_byte_order_mark() -> None:

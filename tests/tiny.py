@@ -1,4 +1,6 @@
-"""Tiny random checkpoints in real folders: BERT with WordPiece, RoBERTa with byte BPE, both made from a few sentences.
+"""Tiny random checkpoints in real folders, one per architecture, with tokenizers made from a few sentences.
+
+BERT and ELECTRA cut words by WordPiece, RoBERTa by byte-level BPE, XLM-R, CamemBERT and DeBERTa-v2 by SentencePiece.
 
 They answer instantly and mean nothing. `classifier_folder` gives every output its own bias, so that scores differ.
 """
@@ -6,8 +8,9 @@ They answer instantly and mean nothing. `classifier_folder` gives every output i
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -15,18 +18,31 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
+    CamembertConfig,
+    CamembertForMaskedLM,
+    CamembertForSequenceClassification,
+    DebertaV2Config,
+    DebertaV2ForMaskedLM,
+    DebertaV2ForSequenceClassification,
+    ElectraConfig,
+    ElectraForMaskedLM,
+    ElectraForSequenceClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaForSequenceClassification,
+    XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
+    XLMRobertaForSequenceClassification,
 )
 
 from medbertde.inference.checkpoint import CheckpointFacts, Lineage, output_names, save_checkpoint
 from medbertde.schema import load_schema
 from medbertde.types import Metrics, Task
 
-Family = Literal["bert", "roberta"]
+Family = Literal["bert", "roberta", "xlm-roberta", "camembert", "deberta-v2", "electra"]
+FAMILIES: tuple[Family, ...] = ("bert", "roberta", "xlm-roberta", "camembert", "deberta-v2", "electra")
 SENTENCES = (
     "Kein Nachweis eines Pneumothorax, kein Erguss. Herz normal groß. Lunge frei belüftet.",
     "V. a. Infiltrat rechts basal, kleiner Erguss links. ZVK regelrecht. Keine Stauung, Tubus in der Trachea.",
@@ -34,6 +50,30 @@ SENTENCES = (
     "Größenprogrediente Verschattung, vereinbar mit Pneumonie; Kardiomegalie. Übrige Abschnitte unauffällig.",
 )
 _BERT_SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+_CLASSES: Mapping[Family, tuple[Any, Any, Any]] = {
+    "bert": (BertConfig, BertForMaskedLM, BertForSequenceClassification),
+    "roberta": (RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification),
+    "xlm-roberta": (XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaForSequenceClassification),
+    "camembert": (CamembertConfig, CamembertForMaskedLM, CamembertForSequenceClassification),
+    "deberta-v2": (DebertaV2Config, DebertaV2ForMaskedLM, DebertaV2ForSequenceClassification),
+    "electra": (ElectraConfig, ElectraForMaskedLM, ElectraForSequenceClassification),
+}
+_COUNTS_FROM_PADDING = {"roberta", "xlm-roberta", "camembert"}  # positions begin after the padding id
+_OWN: Mapping[Family, Mapping[str, Any]] = {  # as the published models of the family have it
+    "roberta": {"type_vocab_size": 1},
+    "xlm-roberta": {"type_vocab_size": 1},
+    "camembert": {"type_vocab_size": 1},
+    "deberta-v2": {
+        "type_vocab_size": 0,
+        "relative_attention": True,
+        "position_buckets": 16,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+    },
+    "electra": {"embedding_size": 16},
+}
 _ROBERTA_SPECIAL = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 
 
@@ -97,15 +137,11 @@ def _model(
             "label2id": {name: column for column, name in enumerate(names)},
             "problem_type": "multi_label_classification",
         }
+    offset = int(tokenizer.pad_token_id) + 1 if family in _COUNTS_FROM_PADDING else 0
+    config, language_model, classifier = _CLASSES[family]
     torch.manual_seed(seed)
-    model: PreTrainedModel
-    if family == "bert":
-        bert = BertConfig(**sizes, max_position_embeddings=max_tokens)
-        model = BertForSequenceClassification(bert) if task is Task.CLASSIFY else BertForMaskedLM(bert)
-    else:
-        offset = int(tokenizer.pad_token_id) + 1  # positions are counted from the padding id on
-        roberta = RobertaConfig(**sizes, max_position_embeddings=max_tokens + offset, type_vocab_size=1)
-        model = RobertaForSequenceClassification(roberta) if task is Task.CLASSIFY else RobertaForMaskedLM(roberta)
+    made = config(**sizes, max_position_embeddings=max_tokens + offset, **_OWN.get(family, {}))
+    model: PreTrainedModel = (classifier if task is Task.CLASSIFY else language_model)(made)
     for name, weight in model.named_parameters():
         if name.startswith("classifier") and name.endswith("bias"):
             torch.nn.init.normal_(weight)
@@ -113,7 +149,11 @@ def _model(
 
 
 def _tokenizer(family: Family) -> PreTrainedTokenizerFast:
-    return _wordpiece() if family == "bert" else _byte_bpe()
+    if family in ("bert", "electra"):
+        return _wordpiece()
+    return (
+        _byte_bpe() if family == "roberta" else _unigram(_BERT_SPECIAL if family == "deberta-v2" else _ROBERTA_SPECIAL)
+    )
 
 
 def _wordpiece() -> PreTrainedTokenizerFast:
@@ -149,6 +189,37 @@ def _byte_bpe() -> PreTrainedTokenizerFast:
         ("</s>", special.index("</s>")), ("<s>", special.index("<s>")), add_prefix_space=False
     )
     return _wrapped(backend, _ROBERTA_SPECIAL)
+
+
+def unigram_pieces(special: Mapping[str, str]) -> list[tuple[str, float]]:
+    """A SentencePiece vocabulary with log-probabilities: whole words are likelier than their halves and letters."""
+    words = dict.fromkeys(re.findall(r"\w+", " ".join(SENTENCES)))
+    letters = dict.fromkeys("".join("".join(SENTENCES).split()))
+    pieces = {token: 0.0 for token in special.values()} | {"▁": -4.0} | dict.fromkeys(letters, -8.0)
+    for word in words:
+        pieces[f"▁{word[:7]}"] = -3.0
+        if len(word) > 7:
+            pieces[word[7:]] = -3.5
+    return list(pieces.items())
+
+
+def _unigram(special: dict[str, str]) -> PreTrainedTokenizerFast:
+    """As XLM-R, CamemBERT and DeBERTa-v2 have it: ``▁`` stands for the space before a word."""
+    pieces = unigram_pieces(special)
+    ids = {piece: row for row, (piece, _) in enumerate(pieces)}
+    backend = Tokenizer(models.Unigram(pieces, unk_id=ids[special["unk"]], byte_fallback=False))
+    backend.normalizer = normalizers.NFKC()
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.decoder = decoders.Metaspace()
+    cls, sep = special["cls"], special["sep"]
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{cls} $A {sep}", special_tokens=[(cls, ids[cls]), (sep, ids[sep])]
+    )
+    mask = AddedToken(special["mask"], lstrip=True, special=True)
+    backend.add_special_tokens(
+        [*(AddedToken(token, special=True) for token in special.values() if token != str(mask)), mask]
+    )
+    return _wrapped(backend, special)
 
 
 def _wrapped(backend: Tokenizer, special: dict[str, str]) -> PreTrainedTokenizerFast:

@@ -14,10 +14,10 @@ from torch import Tensor
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.rows import Stop, never, row_logits
 from medbertde.inference.tokens import Pieces
-from medbertde.text import MAX_CHARS, clean, notices
+from medbertde.notices.remarks import long_sentence, long_text, remarks
+from medbertde.passages import passages
+from medbertde.text import MAX_CHARS, clean
 from medbertde.types import LabelScore, ModelUnavailable, Notice, Prediction, Reading, State, Task
-
-MANY_UNKNOWN = 0.1  # share of unknown pieces above which a text is remarked upon
 
 
 def classify(
@@ -33,21 +33,19 @@ def classify(
     if not cleaned:
         return []
     pieces = model.encoder.pieces(cleaned)
-    inputs: list[list[int]] = []
-    counts = []  # windows of each text
-    for text, item in zip(cleaned, pieces, strict=True):
-        windows = model.windows(text, item)
-        inputs += (model.encoder.model_ids(item.at(window)) for window in windows)
-        counts.append(len(windows))
+    windows = [model.windows(text, item) for text, item in zip(cleaned, pieces, strict=True)]
+    inputs = [
+        model.encoder.model_ids(item.at(window)) for item, own in zip(pieces, windows, strict=True) for window in own
+    ]
     probabilities = torch.sigmoid(row_logits(model, inputs, stop=stop) / torch.tensor(model.temperatures))
-    by_state = probabilities[:, _columns(model)]  # [windows, states, labels]
+    by_state = probabilities[:, _columns(model)].split([len(own) for own in windows])  # [windows, states, labels] each
     return [
         Prediction(
-            scores=_label_scores(model, merge_windows(windows)),
+            scores=_label_scores(model, merge_windows(found)),
             model_version=model.version,
-            warnings=(*notices(text), *_reading_notices(model, item, len(windows))),
+            warnings=(*remarks(text, model.encoder.cut(text, item)), *_how_read(model, text, item, own)),
         )
-        for text, item, windows in zip(cleaned, pieces, by_state.split(counts), strict=True)
+        for text, item, own, found in zip(cleaned, pieces, windows, by_state, strict=True)
     ]
 
 
@@ -63,11 +61,6 @@ def require(model: LoadedModel, task: Task) -> None:
         f"Das Modell {model.version} kann {de}. Bitte ein dafür trainiertes Modell wählen.",
         f"The model {model.version} cannot {en}. Please choose a model trained for it.",
     )
-
-
-def window_logits(model: LoadedModel, inputs: Sequence[Sequence[int]]) -> Tensor:
-    """Raw logits ``[len(inputs), outputs]`` of token id sequences (control tokens included), on the CPU."""
-    return row_logits(model, inputs)
 
 
 def _columns(model: LoadedModel) -> Tensor:
@@ -105,24 +98,12 @@ def _label_scores(model: LoadedModel, probabilities: Tensor) -> dict[str, LabelS
     return {label: LabelScore(*scores) for label, scores in zip(model.schema.label_ids, by_label, strict=True)}
 
 
-def _reading_notices(model: LoadedModel, pieces: Pieces, window_count: int) -> list[Notice]:
-    found = []
-    if window_count > 1 and model.facts.reads is Reading.WINDOWS:
-        found.append(
-            Notice(
-                "long_text",
-                f"Der Text ist länger als die {model.max_tokens} Wortteile, die das Modell auf einmal liest. Er wurde "
-                f"in {window_count} überlappenden Abschnitten gelesen; je Befund zählt der deutlichste.",
-                f"The text is longer than the {model.max_tokens} word pieces the model reads at once. It was read in "
-                f"{window_count} overlapping windows; the clearest one counts for each finding.",
-            )
-        )
-    if model.encoder.unknown_share(pieces) > MANY_UNKNOWN:
-        found.append(
-            Notice(
-                "many_unknown",
-                "Das Modell kennt viele Zeichen dieses Textes nicht. Die Einschätzung ist dann wenig verlässlich.",
-                "The model does not know many characters of this text. The scores are not very reliable then.",
-            )
-        )
-    return found
+def _how_read(model: LoadedModel, text: str, pieces: Pieces, windows: Sequence[Sequence[int]]) -> list[Notice]:
+    """What to say about a text that does not fit the model's input at once."""
+    room = model.encoder.room
+    if model.facts.reads is Reading.WINDOWS:
+        return [long_text(len(pieces.ids), room, len(windows))] if len(windows) > 1 else []
+    if max(map(len, windows)) < room:
+        return []
+    sentences = len(passages(text))
+    return [long_sentence(room, sentences, len(windows))] if len(windows) > sentences else []

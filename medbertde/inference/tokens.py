@@ -16,7 +16,9 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from medbertde.notices.remarks import Cut
 from medbertde.passages import passages
+from medbertde.text import words
 
 OVERLAP = 0.25  # share of a window that the next one reads again, so that no statement is only seen cut in two
 
@@ -73,9 +75,10 @@ class TextEncoder:
         """Piece ids with the control tokens around them."""
         return [*self.prefix, *ids, *self.suffix]
 
-    def unknown_share(self, pieces: Pieces) -> float:
-        """The share of pieces the vocabulary does not know, 0…1."""
-        return pieces.ids.count(self.unknown_id) / max(1, len(pieces.ids)) if self.unknown_id is not None else 0.0
+    def cut(self, text: str, pieces: Pieces) -> Cut:
+        """How the text falls into these pieces of it, in numbers."""
+        unknown = pieces.ids.count(self.unknown_id) if self.unknown_id is not None else 0
+        return Cut(words=sum(1 for _ in words(text)), pieces=len(pieces.ids), unknown=unknown)
 
 
 def _within(begin: Sequence[int], start: int, end: int) -> range:

@@ -13,13 +13,23 @@ from medbertde.inference.catalogue import resolve
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
 from medbertde.schema import schema_ids
 from medbertde.services.access import Access
+from medbertde.services.accounts import Accounts
 from medbertde.services.annotate import Annotate
+from medbertde.services.evidence import Evidence
+from medbertde.services.files import Files
+from medbertde.services.models import Models
+from medbertde.services.ordering import Ordering
+from medbertde.services.overview import Overview
 from medbertde.services.reading import Reading
+from medbertde.services.review import Review
+from medbertde.services.second_opinion import SecondOpinion
+from medbertde.services.team import Team
 from medbertde.services.training import REPLAY, Training
 from medbertde.settings import Settings
-from medbertde.store import models
+from medbertde.store import models as versions
+from medbertde.store import sqlite
 from medbertde.store.session import Database, open_database
-from medbertde.types import CheckpointRefused, ModelVersion, Notice, UserError
+from medbertde.types import ModelVersion, Notice, UserError
 
 BUSY_TIMEOUT_S = 30.0
 EMBEDDED: Mapping[str, str] = {
@@ -37,8 +47,17 @@ class Services:
     database: Database
     runtime: Runtime
     access: Access
+    accounts: Accounts
     reading: Reading
+    models: Models
+    second_opinion: SecondOpinion
     annotate: Annotate
+    evidence: Evidence
+    files: Files
+    team: Team
+    ordering: Ordering
+    review: Review
+    overview: Overview
     training: Training
     notices: tuple[Notice, ...] = ()
 
@@ -57,15 +76,26 @@ def open_services(
     """
     database = open_database(settings.database_url, busy_timeout_s=busy_timeout_s)
     runtime = Runtime(settings.device, settings.threads, settings.max_chars)
-    notices = load_models(runtime, database, shipped)
+    old_build = None if database.is_postgresql else sqlite.old_build_notice()
+    notices = ((old_build,) if old_build else ()) + load_models(runtime, database, shipped)
     access = Access(database, settings)
+    reading, models = Reading(runtime, access), Models(database, runtime, access)
     services = Services(
         settings=settings,
         database=database,
         runtime=runtime,
         access=access,
-        reading=Reading(runtime, access),
+        accounts=Accounts(database, access, settings),
+        reading=reading,
+        models=models,
+        second_opinion=SecondOpinion(runtime, access, models),
         annotate=Annotate(database, runtime, access, settings),
+        evidence=Evidence(database, reading, access),
+        files=Files(database, access, settings),
+        team=Team(database, access),
+        ordering=Ordering(database, runtime, access),
+        review=Review(database, access),
+        overview=Overview(database, access),
         training=Training(database, runtime, access, settings, replay),
         notices=notices,
     )
@@ -78,7 +108,7 @@ def load_models(runtime: Runtime, database: Database, shipped: Mapping[str, str]
     notices: list[Notice] = []
     for slot in (FILL_MASK_SLOT, *schema_ids()):
         with database.read() as session:
-            active = models.active_version(session, schema_id=slot)
+            active = versions.active_version(session, schema_id=slot)
         notices += _load_active(runtime, slot, active, shipped) if active else _load_shipped(runtime, slot, shipped)
     return tuple(notices)
 
@@ -86,8 +116,8 @@ def load_models(runtime: Runtime, database: Database, shipped: Mapping[str, str]
 def _load_active(runtime: Runtime, slot: str, active: ModelVersion, shipped: Mapping[str, str]) -> list[Notice]:
     """Load the version that was taken over; a folder that is refused or that was replaced is said."""
     try:
-        loaded = runtime.swap(slot, Path(active.folder))
-    except CheckpointRefused as error:
+        loaded = runtime.swap(slot, Path(active.folder), name=active.version.rpartition("@")[0])
+    except UserError as error:
         return [_fallback(active, error, in_its_place=slot in shipped), *_load_shipped(runtime, slot, shipped)]
     if loaded.version == active.version:
         return []
@@ -99,7 +129,7 @@ def _load_active(runtime: Runtime, slot: str, active: ModelVersion, shipped: Map
     return [replaced]
 
 
-def _fallback(active: ModelVersion, error: CheckpointRefused, *, in_its_place: bool) -> Notice:
+def _fallback(active: ModelVersion, error: UserError, *, in_its_place: bool) -> Notice:
     de, en = ("das eingebaute", "the embedded") if in_its_place else ("kein", "no")
     return Notice(
         "fallback",

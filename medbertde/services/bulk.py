@@ -11,7 +11,8 @@ import heapq
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -51,11 +52,15 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many rows the file has and how many of them are answered; `precision` names the numbers computed with."""
+    """How many rows the file has and how many of them are answered; `precision` names the numbers computed with.
+
+    `remarks` counts the answers that carry each code of a notice.
+    """
 
     rows: int
     answered: int
     precision: str
+    remarks: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ def predict_file(order: Order, settings: Settings, watch: Watch) -> Outcome | No
         journal.complete()
     if order.part.index:
         return None
-    return Outcome(total, _merge(order, job, model, watch), precision)
+    remarks: Counter[str] = Counter()
+    return Outcome(total, _merge(order, job, model, watch, remarks), precision, remarks)
 
 
 def _require_free(order: Order) -> None:
@@ -153,14 +159,17 @@ def _answers(model: LoadedModel, rows: Sequence[Row], max_chars: int) -> list[An
     return [answer(row, prediction, model.thresholds) for row, prediction in zip(good, predictions, strict=True)]
 
 
-def _merge(order: Order, job: Job, model: LoadedModel, watch: Watch) -> int:
-    """Wait for all parts and write them in the order of the rows, beside and renamed; how many answers there are."""
+def _merge(order: Order, job: Job, model: LoadedModel, watch: Watch, remarks: Counter[str]) -> int:
+    """Wait for all parts and write them in the order of the rows, beside and renamed; how many answers there are.
+
+    Adds their notices to `remarks`.
+    """
     journals = [Journal(order.out, Part(index, order.part.count)) for index in range(order.part.count)]
     if not all(journal.is_complete(job) for journal in journals):
         watch.waiting()
     while not all(journal.is_complete(job) for journal in journals):
         time.sleep(_POLL_S)
-    answers = heapq.merge(*(journal.answers() for journal in journals), key=_row)
+    answers = _noted(heapq.merge(*(journal.answers() for journal in journals), key=_row), remarks)
     partial = order.out.with_name(f".{order.out.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
         count = write_answers(partial, answers, tuple(model.thresholds), suffix=order.out.suffix.lower())
@@ -170,6 +179,12 @@ def _merge(order: Order, job: Job, model: LoadedModel, watch: Watch) -> int:
     for journal in journals:
         journal.remove()
     return count
+
+
+def _noted(answers: Iterator[Answer], remarks: Counter[str]) -> Iterator[Answer]:
+    for each in answers:
+        remarks.update(each["warnings"])
+        yield each
 
 
 def _row(answer: Answer) -> int:

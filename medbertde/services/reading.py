@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,15 +11,37 @@ import yaml
 
 from medbertde.inference.catalogue import CATALOGUE, Entry
 from medbertde.inference.checkpoint import LoadedModel
-from medbertde.inference.fill_mask import fill_mask
-from medbertde.inference.fill_mask_second import SecondModel, available_entries
-from medbertde.inference.fill_mask_words import RankedWord, parse_words, rank_words
+from medbertde.inference.explain import (
+    DEFAULT,
+    METHODS,
+    Baseline,
+    explain,
+    explain_all,
+    explain_word,
+    faithfulness,
+)
+from medbertde.inference.fill_mask import fillings
+from medbertde.inference.fill_mask.own_words import RankedWord, parse_words, rank_words
+from medbertde.inference.fill_mask.second import SecondModel, available_entries
 from medbertde.inference.pieces import Tokenisation, tokenise
+from medbertde.inference.rows import Stop, never
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
 from medbertde.schema import Schema, load_schema, schema_ids
 from medbertde.services.access import Access
 from medbertde.settings import ROOT
-from medbertde.types import Attribution, Candidate, Conflict, Prediction, Role, State, User
+from medbertde.types import (
+    Attribution,
+    Candidate,
+    Conflict,
+    Faithfulness,
+    Metrics,
+    Notice,
+    Prediction,
+    Progress,
+    Role,
+    State,
+    User,
+)
 
 
 @dataclass(frozen=True)
@@ -33,10 +55,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Suggested:
-    """Candidates for the gaps of a text and the version that proposed them."""
+    """Candidates for the gaps of a text, the version that proposed them, and what to say about the text."""
 
     candidates: tuple[Candidate, ...]
     model_version: str
+    warnings: tuple[Notice, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -46,10 +69,11 @@ class Suggested:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Words of the user's own by how well they fit, and the version that says so."""
+    """Words of the user's own by how well they fit, the version that says so, and what to say about the text."""
 
     words: tuple[RankedWord, ...]
     model_version: str
+    warnings: tuple[Notice, ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -85,23 +109,105 @@ class Reading:
         """The decision threshold per finding of the active model."""
         return self.runtime.model_for(schema_id).thresholds
 
+    def metrics(self, schema_id: str) -> Metrics | None:
+        """The held-out figures of the active model at its own thresholds, None where its checkpoint holds none."""
+        return self.runtime.model_for(schema_id).facts.metrics
+
     def classify(self, user: User, schema_id: str, text: str) -> Prediction:
         """The findings of one report."""
         self.access.require_terms(user)
         return self.runtime.classify(schema_id, [text])[0]
 
     def explain(
-        self, user: User, schema_id: str, text: str, label: str, *, state: State, model_version: str
+        self,
+        user: User,
+        schema_id: str,
+        text: str,
+        label: str,
+        *,
+        state: State,
+        model_version: str,
+        method: str = DEFAULT,
+        baseline: str = Baseline.PAD,
     ) -> Attribution:
-        """Which words moved a finding's score; `Conflict` when another model has taken over since `model_version`."""
+        """Which sentences and words moved a finding's score.
+
+        `Conflict` when another model than `model_version`, which classified the report, answers by now.
+        """
+        model = self._classifier_that_answered(user, schema_id, model_version)
+        return explain(
+            model, text, label, target=state, method=method, baseline=baseline, max_chars=self.runtime.max_chars
+        )
+
+    def explain_all(
+        self,
+        user: User,
+        schema_id: str,
+        text: str,
+        states: Mapping[str, State] | None = None,
+        *,
+        model_version: str,
+        method: str = DEFAULT,
+        baseline: str = Baseline.PAD,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: Stop = never,
+    ) -> dict[str, Attribution]:
+        """As `explain` for several findings and their `states` (all of the schema: present) from the same passes.
+
+        `Cancelled` once `stop` says True.
+        """
+        model = self._classifier_that_answered(user, schema_id, model_version)
+        return explain_all(
+            model,
+            text,
+            states,
+            method=method,
+            baseline=baseline,
+            max_chars=self.runtime.max_chars,
+            on_progress=on_progress,
+            stop=stop,
+        )
+
+    def faithfulness(self, user: User, schema_id: str, attribution: Attribution, *, stop: Stop = never) -> Faithfulness:
+        """How far an explanation says what the model does; `Conflict` when another model answers by now."""
+        model = self._classifier_that_answered(user, schema_id, attribution.model_version)
+        return faithfulness(model, attribution, stop=stop)
+
+    def explain_word(
+        self,
+        user: User,
+        text: str,
+        word: str,
+        *,
+        model_version: str,
+        method: str = DEFAULT,
+        baseline: str = Baseline.PAD,
+        stop: Stop = never,
+    ) -> Attribution:
+        """Which words around the gap make the active language model propose `word`; `Conflict` as for `explain`."""
+        model = self._language_model(user)
+        if model.version != model_version:
+            raise Conflict(
+                "Inzwischen antwortet ein anderes Sprachmodell. Bitte die Lücke noch einmal füllen lassen.",
+                "Another language model answers by now. Please fill the gap again.",
+            )
+        return explain_word(
+            model, text, word, method=method, baseline=baseline, max_chars=self.runtime.max_chars, stop=stop
+        )
+
+    def methods(self) -> tuple[str, ...]:
+        """The methods of explanation, the default one first."""
+        return tuple(METHODS)
+
+    def _classifier_that_answered(self, user: User, schema_id: str, model_version: str) -> LoadedModel:
         self.access.require_terms(user)
-        attribution = self.runtime.explain(schema_id, text, label, target=state)
-        if attribution.model_version != model_version:
+        model = self.runtime.model_for(schema_id)
+        if model.version != model_version:
             raise Conflict(
                 "Inzwischen antwortet ein anderes Modell. Bitte den Befund noch einmal klassifizieren.",
                 "Another model answers by now. Please classify the report again.",
             )
-        return attribution
+        return model
 
     def fill_mask(self, user: User, text: str, top_k: int) -> list[Candidate]:
         """The best fillings of `[MASK]`."""
@@ -111,14 +217,14 @@ class Reading:
     def suggest(self, user: User, text: str, top_k: int, *, whole: bool = True, second: str = "") -> Suggested:
         """The best fillings of `[MASK]` by the active model or by the `second` one; pieces if not `whole` words."""
         model = self._language_model(user, second)
-        found = fill_mask(model, text, top_k, max_chars=self.runtime.max_chars, whole=whole)
-        return Suggested(tuple(found), model.version)
+        found = fillings(model, text, top_k, max_chars=self.runtime.max_chars, whole=whole)
+        return Suggested(found.candidates, model.version, found.warnings)
 
     def rank_words(self, user: User, text: str, typed: str) -> Ranked:
         """A typed list of words by how well the active model finds them to fit the one gap."""
         model = self._language_model(user)
         found = rank_words(model, text, parse_words(typed), max_chars=self.runtime.max_chars)
-        return Ranked(tuple(found), model.version)
+        return Ranked(found.words, model.version, found.warnings)
 
     def tokenise(self, user: User, text: str, *, second: str = "") -> Tokenisation:
         """The pieces of a text for the active language model or for the `second` model, which may be a classifier."""

@@ -40,6 +40,7 @@ COLUMNS = (
     Text("Modell", "Model"),
     Text("Wortteile", "Tokenizer"),
     Text("Gut für", "Good for"),
+    Text("Lizenz", "Licence"),
     Text("Bedingungen", "Terms"),
 )
 
@@ -47,7 +48,7 @@ COLUMNS = (
 def catalogue_value(language: str, services: Services) -> dict[str, Any]:
     """A table of the models the app knows."""
     rows = [
-        [entry.id, entry.tokenizer, entry.good_for[language], entry.terms[language]]
+        [entry.id, entry.tokenizer, entry.good_for[language], entry.licence[language], entry.terms[language]]
         for entry in services.reading.catalogue()
     ]
     return {"columns": [column.say(language) for column in COLUMNS], "rows": rows}

@@ -1,7 +1,9 @@
 """Cards: parts of the page that draw themselves from JSON, because no Gradio component shows them well.
 
 A card is a `gr.HTML` with a fixed frame. Its script (`cards/<name>.js`) builds the content with DOM calls and sets text
-as text only, so nothing in a report can become markup. `cards/dom.js` is shared by all.
+as text only, so nothing in a report can become markup. `cards/dom.js` is shared by all. A card that is more than one
+file of script has its parts in `cards/<name>/`; they share one scope and come before `cards/<name>.js`, which starts
+them.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ class Card(gr.HTML):
 
 @cache
 def _script(name: str) -> str:
-    parts = [(FOLDER / file).read_text(encoding="utf-8") for file in ("dom.js", f"{name}.js")]
-    return "\n".join(parts)
+    files = [FOLDER / "dom.js", *sorted((FOLDER / name).glob("*.js")), FOLDER / f"{name}.js"]
+    return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
 def styles() -> str:

@@ -14,6 +14,7 @@ from medbertde.services import Services
 from medbertde.types import InvalidText, State, UserError
 from medbertde.ui.view import caller, refusals_in_both
 
+METHOD = "layer_integrated_gradients"  # of explanation; a refusal names the others
 NO_REQUEST: gr.Request = None  # type: ignore[assignment]  # Gradio fills it in and needs the plain annotation
 
 
@@ -42,11 +43,17 @@ def build(services: Services) -> None:
 
     @refusals_in_both
     def explain(
-        text: str, label: str, schema_id: str = "chest_xray", request: gr.Request = NO_REQUEST
+        text: str,
+        label: str,
+        schema_id: str = "chest_xray",
+        method: str = METHOD,
+        request: gr.Request = NO_REQUEST,
     ) -> dict[str, Any]:
         """Which words moved a finding's logit: words with spans and scores, method, baseline, convergence delta."""
         user, version = identify(caller(request)), reading.model_version(schema_id)
-        attribution = reading.explain(user, schema_id, _text(text), label, state=State.PRESENT, model_version=version)
+        attribution = reading.explain(
+            user, schema_id, _text(text), label, state=State.PRESENT, model_version=version, method=_text(method)
+        )
         return asdict(attribution)
 
     for function in (classify, fill_mask, explain):

@@ -1,6 +1,7 @@
-"""What the tab "Training" shows: what there is to learn from, how a run stands, and old and new figures side by side.
+"""What the tab "Training" shows before and during a run: what there is to learn from, and how a run stands.
 
-Pure functions from the services' dataclasses to the JSON that `cards/table.js` and `cards/progress.js` read.
+Pure functions from the services' dataclasses to the JSON that `cards/preview.js`, `cards/table.js` and
+`cards/progress.js` read.
 """
 
 from __future__ import annotations
@@ -12,124 +13,222 @@ from typing import Any
 
 from medbertde.schema import load_schema
 from medbertde.services.training import RunStatus, TrainingPreview
-from medbertde.types import Metrics, ModelVersion, RunState, State
+from medbertde.types import ModelVersion, Run, RunState, State
 from medbertde.ui.findings import STATES
-from medbertde.ui.words import Text, decimal, signed
+from medbertde.ui.words import Text, decimal
 
-FIGURES = {
-    "auroc_macro": Text("AUROC (Mittel über Befunde)", "AUROC (macro)"),
-    "f1_macro": Text("F1 (Mittel über Befunde)", "F1 (macro)"),
-    "f1_micro": Text("F1 (alle Entscheidungen)", "F1 (micro)"),
-    "precision_macro": Text("Genauigkeit der Treffer (Precision)", "Precision (macro)"),
-    "recall_macro": Text("Vollständigkeit (Recall)", "Recall (macro)"),
-}
 RUN_STATES = {
     RunState.QUEUED: Text("wartet", "queued"),
     RunState.RUNNING: Text("läuft", "running"),
     RunState.FINISHED: Text("abgeschlossen", "finished"),
-    RunState.FAILED: Text("fehlgeschlagen", "failed"),
+    RunState.FAILED: Text("unterbrochen", "failed"),
     RunState.CANCELLED: Text("abgebrochen", "cancelled"),
 }
 GOING = (RunState.QUEUED, RunState.RUNNING)
+PARTS = {
+    "train": (
+        Text("zum Lernen", "to learn from"),
+        Text("Aus ihnen lernt das Modell.", "The model learns from them."),
+    ),
+    "validation": (
+        Text("zum Einstellen", "to tune"),
+        Text(
+            "Mit ihnen werden die Schwellen gewählt und der beste Durchgang bestimmt.",
+            "They choose the thresholds and the best pass.",
+        ),
+    ),
+    "test": (
+        Text("zum Prüfen", "to test"),
+        Text(
+            "Sie sieht das Modell nie; an ihnen werden das alte und das neue verglichen.",
+            "The model never sees them; the old and the new one are compared on them.",
+        ),
+    ),
+}
 NO_RUN = Text("Es wurde noch kein Training gestartet.", "No training has been started yet.")
 LOADING = Text("Das Modell wird geladen …", "The model is being loaded …")
 MEASURING = Text("Das neue Modell wird geprüft …", "The new model is being measured …")
-CURVE = Text("Fehler auf den Trainingsbefunden (Loss)", "Loss on the training reports")
+CURVES = Text(
+    "Fehler (Loss): je tiefer, desto besser. Steigt die zweite Linie wieder, lernt das Modell nur noch auswendig.",
+    "Loss: the lower, the better. Where the second line rises again, the model only learns by heart.",
+)
+LEARNT = Text("beim Lernen", "while learning")
+VALIDATED = Text("auf den Befunden zum Einstellen", "on the reports to tune")
 MOST_POINTS = 150
 SMOOTHED_SHARE = 12  # the curve averages over a twelfth of the steps
 
 
-def amount(preview: TrainingPreview) -> Text:
-    """How many reports there are to learn from."""
-    return Text(
-        f"**{preview.reports} annotierte Befunde.** Für ein Training sind mindestens {preview.fewest} nötig, sinnvoll "
-        "wird es ab etwa 50.",
-        f"**{preview.reports} labelled reports.** A training run needs at least {preview.fewest}; it becomes useful "
-        "from about 50 on.",
-    )
+def preview_value(language: str, schema_id: str, preview: TrainingPreview) -> dict[str, Any]:
+    """How many reports there are for what, and what stands in the way."""
+    return {
+        "lead": Text(f"{preview.reports} annotierte Befunde.", f"{preview.reports} labelled reports.").say(language),
+        "parts": [
+            {"count": preview.parts[part], "name": name.say(language), "hint": hint.say(language)}
+            for part, (name, hint) in PARTS.items()
+        ],
+        "notes": [text.say(language) for text in _notes(schema_id, preview)],
+        "refusal": preview.refusal.sentence(language) if preview.refusal else "",
+    }
+
+
+def _notes(schema_id: str, preview: TrainingPreview) -> list[Text]:
+    """What the person who starts should know."""
+    notes = []
+    if preview.fixed_test:
+        notes.append(
+            Text(
+                f"{preview.fixed_test} davon gehören zum festen Prüfteil eines Projekts.",
+                f"{preview.fixed_test} of them belong to the fixed test part of a project.",
+            )
+        )
+    if preview.disputed:
+        notes.append(
+            Text(
+                f"{preview.disputed} sind strittig und nicht entschieden: Es zählt, was zuletzt gelesen wurde.",
+                f"{preview.disputed} are disputed and not decided: what was read last counts.",
+            )
+        )
+    if preview.unmeasured:
+        schema = load_schema(schema_id)
+        de, en = (
+            ", ".join(schema.label(one).name[language] for one in preview.unmeasured) for language in ("de", "en")
+        )
+        notes.append(
+            Text(
+                f"Nicht prüfbar, weil im Prüfteil nie „vorhanden“: {de}.",
+                f"Cannot be measured, as never “present” in the test part: {en}.",
+            )
+        )
+    return notes
 
 
 def counts_value(language: str, schema_id: str, preview: TrainingPreview) -> dict[str, Any]:
-    """A table: how often each finding is labelled with each state."""
+    """A table: how often each finding has each state, for learning / tuning / testing."""
     columns = [Text("Befund", "Finding").say(language), *(STATES[state].say(language) for state in State)]
     rows = [
-        [label.name[language], *(str(preview.counts[label.id].get(state, 0)) for state in State)]
+        [
+            label.name[language],
+            *(
+                " / ".join(str(preview.by_part[part][label.id].get(state, 0)) for part in PARTS)
+                if preview.counts[label.id].get(state)
+                else "–"
+                for state in State
+            ),
+        ]
         for label in load_schema(schema_id).labels
     ]
     return {"columns": columns, "rows": rows}
 
 
-def progress_value(language: str, status: RunStatus | None) -> dict[str, Any]:
-    """The progress card; without a run it keeps its frame and says so."""
+def progress_value(language: str, status: RunStatus | None, running: Run | None, waiting: Run | None) -> dict[str, Any]:
+    """The progress card; without a run it keeps its frame and says so. `running` and `waiting` are of any schema."""
     if status is None:
-        return {"detail": NO_RUN.say(language), "share": 0, "curve": curve_value(language, ())}
+        return {"detail": NO_RUN.say(language), "share": 0, "note": "", "curves": curves_value(language, None)}
     run = status.run
-    started = Text(f"Training vom {run.created_at.astimezone():%d.%m.%Y, %H:%M}", f"Run of {_english(run.created_at)}")
+    started = Text(f"Training vom {_german(run.created_at)}", f"Run of {_english(run.created_at)}")
     return {
         "title": started.say(language),
         "state": run.state.value,
         "said": RUN_STATES[run.state].say(language),
         "share": status.share,
         "detail": _detail(language, status),
-        "curve": curve_value(language, status.losses),
+        "note": _queue_note(language, run, running, waiting),
+        "curves": curves_value(language, status),
     }
+
+
+def _german(moment: datetime) -> str:
+    return f"{moment.astimezone():%d.%m.%Y, %H:%M}"
 
 
 def _english(moment: datetime) -> str:
     return f"{moment.astimezone():%d %b %Y, %H:%M}"
 
 
+def _queue_note(language: str, run: Run, running: Run | None, waiting: Run | None) -> str:
+    """Who waits for whom."""
+    if run.state is RunState.QUEUED and running and running.id != run.id:
+        return Text(
+            f"Beginnt, sobald das Training vom {_german(running.created_at)} (von {running.started_by}) beendet ist.",
+            f"Begins once the run of {_english(running.created_at)} (by {running.started_by}) has ended.",
+        ).say(language)
+    if run.state is RunState.RUNNING and waiting:
+        return Text(
+            f"Danach beginnt das wartende Training von {waiting.started_by}.",
+            f"Then the waiting training by {waiting.started_by} begins.",
+        ).say(language)
+    return ""
+
+
 def _detail(language: str, status: RunStatus) -> str:
     """What a run does at the moment, or how it ended."""
-    if status.run.state not in GOING:
+    if status.run.state is RunState.QUEUED:
+        return RUN_STATES[RunState.QUEUED].say(language).capitalize() + " …"
+    if status.run.state is not RunState.RUNNING:
         held = status.new.n_reports if status.new else 0
         measured = Text(f"Geprüft an {held} zurückgehaltenen Befunden.", f"Measured on {held} held-out reports.")
         return status.run.message or (measured.say(language) if status.new else "")
     if not status.epochs:
         return LOADING.say(language)
-    if status.share >= 1 or status.remaining_s is None:
+    if status.share >= 1 or status.remaining_s is None or not status.rate:
         return MEASURING.say(language)
-    epoch, left = (status.epoch, status.epochs), f"{status.remaining_s:.0f} s"
     return Text(
-        "Durchgang {} von {}, noch etwa {}".format(*epoch, left), "Epoch {} of {}, about {} left".format(*epoch, left)
+        f"Durchgang {status.epoch} von {status.epochs} · Schritt {status.step} von höchstens "
+        f"{status.steps} · {_rate(language, status.rate)} · noch etwa {_duration(status.remaining_s, 'Min.')}",
+        f"Pass {status.epoch} of {status.epochs} · step {status.step} of at most "
+        f"{status.steps} · {_rate(language, status.rate)} · about {_duration(status.remaining_s, 'min')} left",
     ).say(language)
 
 
-def curve_value(language: str, losses: Sequence[tuple[int, float]]) -> dict[str, Any]:
-    """The loss per step as the mean of the latest steps: single batches differ more than epochs do."""
-    width, every = max(1, len(losses) // SMOOTHED_SHARE), max(1, len(losses) // MOST_POINTS)
-    points = [
-        [losses[last][0], fmean(loss for _, loss in losses[max(0, last + 1 - width) : last + 1])]
-        for last in range(0, len(losses), every)
-    ]
-    highest = decimal(language, f"{max((loss for _, loss in points), default=0.0):.2f}")
+def _rate(language: str, per_second: float) -> str:
+    """Steps per second, or per minute where they are slow."""
+    if per_second >= 1:
+        return Text(f"{per_second:.0f} Schritte/s", f"{per_second:.0f} steps/s").say(language)
+    return Text(f"{60 * per_second:.0f} Schritte/Min.", f"{60 * per_second:.0f} steps/min").say(language)
+
+
+def _duration(seconds: float, minutes: str) -> str:
+    """A time that somebody waits for.
+
+    >>> _duration(42, "min"), _duration(400, "min"), _duration(8000, "min")
+    ('42 s', '7 min', '2 h 13 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    whole = round(seconds / 60)
+    return f"{whole} {minutes}" if whole < 90 else f"{whole // 60} h {whole % 60} {minutes}"
+
+
+def curves_value(language: str, status: RunStatus | None) -> dict[str, Any]:
+    """The loss per step as the mean of the latest steps (single batches differ more than epochs do), and per epoch."""
+    losses, validation = (status.losses, status.validation) if status else ((), ())
+    points = _smoothed(losses)
+    highest = max((loss for _, loss in [*points, *validation]), default=0.0)
+    shown = decimal(language, f"{highest:.2f}")
+    f1 = status.validation_f1 if status else None
     return {
-        "title": CURVE.say(language),
-        "points": points,
-        "highest": Text(f"höchster Wert {highest}", f"highest {highest}").say(language) if points else "",
+        "title": CURVES.say(language),
+        "lines": [
+            {"name": LEARNT.say(language), "points": points},
+            {"name": VALIDATED.say(language), "points": [list(point) for point in validation]},
+        ],
+        "highest": Text(f"oben: {shown}", f"top: {shown}").say(language) if points else "",
         "last": Text(f"Schritt {losses[-1][0]}", f"Step {losses[-1][0]}").say(language) if points else "",
+        "f1": Text(
+            f"F1 beim Einstellen: {decimal('de', f'{f1:.2f}')} (1 wäre fehlerfrei)",
+            f"F1 while tuning: {f1:.2f} (1 would be without errors)",
+        ).say(language)
+        if f1 is not None
+        else "",
     }
 
 
-def comparison_value(language: str, old: Metrics | None, new: Metrics | None) -> dict[str, Any]:
-    """A table of old and new figures, in the page's number format."""
-    columns = [Text("Kennzahl", "Figure"), Text("bisher", "old"), Text("neu", "new"), Text("Unterschied", "difference")]
-    rows = []
-    for name, title in FIGURES.items():
-        before, after = getattr(old, name, None), getattr(new, name, None)
-        change = after - before if before is not None and after is not None else None
-        rows.append(
-            [title.say(language), _figure(language, before), _figure(language, after), _change(language, change)]
-        )
-    return {"columns": [column.say(language) for column in columns], "rows": rows}
-
-
-def _figure(language: str, value: float | None) -> str:
-    return "–" if value is None else decimal(language, f"{value:.3f}")
-
-
-def _change(language: str, value: float | None) -> str:
-    return "–" if value is None else signed(language, value, 3)
+def _smoothed(losses: Sequence[tuple[int, float]]) -> list[list[float]]:
+    width, every = max(1, len(losses) // SMOOTHED_SHARE), max(1, len(losses) // MOST_POINTS)
+    return [
+        [losses[last][0], fmean(loss for _, loss in losses[max(0, last + 1 - width) : last + 1])]
+        for last in range(0, len(losses), every)
+    ]
 
 
 def version_choices(language: str, versions: Sequence[ModelVersion], active: str | None) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ import pytest
 
 from medbertde.inference.runtime import Runtime
 from medbertde.services.access import Access, Caller
+from medbertde.services.accounts import Accounts
 from medbertde.services.annotate import Annotate
 from medbertde.settings import Settings
 from medbertde.store.session import Database, open_database
@@ -37,6 +38,11 @@ def runtime(tiny_classifier_folder: Path) -> Runtime:
 @pytest.fixture
 def access(database: Database, settings: Settings) -> Access:
     return Access(database, settings)
+
+
+@pytest.fixture
+def accounts(database: Database, access: Access, settings: Settings) -> Accounts:
+    return Accounts(database, access, settings)
 
 
 @pytest.fixture

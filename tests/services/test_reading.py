@@ -12,7 +12,7 @@ from medbertde.services.access import TERMS_VERSION, Access, Caller
 from medbertde.services.reading import Reading
 from medbertde.store import users
 from medbertde.store.session import Database
-from medbertde.types import Conflict, Forbidden, InvalidText, ModelUnavailable, Role, State, User
+from medbertde.types import Conflict, Forbidden, InvalidText, ModelUnavailable, NotSignedIn, Role, State, User
 from tests import tiny
 
 XRAY = "chest_xray"
@@ -63,15 +63,17 @@ class TestIdentity:
         assert first == again
         assert (first.name, first.role) == ("lokal", Role.ADMIN)
 
-    def test_on_a_space_every_visitor_is_a_guest_of_their_own_who_may_not_train(
+    def test_on_a_space_nobody_is_known_whom_the_guard_has_not_named(
         self, access: Access, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SPACE_ID", "someone/medbertde")
-        first, other = access.identify(Caller(None, "session-one")), access.identify(Caller(None, "session-two"))
-        assert first.id != other.id
-        assert first.id == access.identify(Caller(None, "session-one")).id
+        for caller in (Caller(None, "session-one"), Caller("gast-erfunden", None)):
+            with pytest.raises(NotSignedIn):
+                access.identify(caller)
+
+    def test_a_role_that_is_missing_is_named_beside_ones_own(self, access: Access) -> None:
         with pytest.raises(Forbidden, match="This needs the role “admin”, you are signed in as “annotator”"):
-            access.require(first, Role.ADMIN)
+            access.require(User(1, "anna", Role.ANNOTATOR), Role.ADMIN)
 
 
 class TestVersions:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
+from medbertde.parts import Parts, divide, part_of
 from medbertde.schema import load_schema
 from medbertde.types import ReportRecord, State
-from train.dataset import Example, Parts, buckets, collate, divide, encode, examples, part_of, targets
+from train.dataset import Example, buckets, collate, encode, examples, targets
 
 SCHEMA = load_schema("chest_xray")
 

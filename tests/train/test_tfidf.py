@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medbertde.parts import part_of
 from medbertde.report_file import read_records
 from medbertde.schema import load_schema
 from medbertde.types import ReportRecord, State, TrainingRefused
 from tests.train.conftest import write_reports
-from train.dataset import part_of
 from train.tfidf import VALIDATION_SHARE, Tfidf, fit, main
 
 XRAY = load_schema("chest_xray")

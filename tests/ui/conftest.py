@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from medbertde.services import Services
-from tests.launch import CHROMIUM, FLAGS, XRAY, launched
+from tests.launch import CHROMIUM, FLAGS, XRAY, launched, password_of
 
 TIMEOUT_MS = 20_000
 
@@ -44,7 +44,7 @@ class Site:
         context = self.browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         context.set_default_timeout(TIMEOUT_MS)
         if name:
-            context.request.post(f"{self.url}login", form={"username": name, "password": name})
+            context.request.post(f"{self.url}login", form={"username": name, "password": password_of(name)})
         page = context.new_page()
         _listen(page, self.url, self.complaints)
         page.goto(self.url)

@@ -1,7 +1,8 @@
-// Ranked fillings of a gap. value: {empty, hint, title, model, items: [{word, probability, number, detail, shared}]};
-// number and detail are wordings of the page's language, shared marks a word that another list names too.
-drawing(({ empty, hint, title, model, items }) => {
-  if (!items || !items.length) return el("p", { class: "mb-empty" }, empty || "");
+// Ranked fillings of a gap. value: {empty, notices, hint, title, model, items: [{word, probability, number, detail,
+// shared}]}; number and detail are wordings of the page's language, shared marks a word that another list names too.
+drawing(({ empty, notices, hint, title, model, items }) => {
+  const remarks = (notices || []).map((notice) => el("p", { class: "mb-notice" }, notice));
+  if (!items || !items.length) return [remarks, el("p", { class: "mb-empty" }, empty || "")].flat();
   const longest = Math.max(...items.map((item) => item.probability)) || 1;
   const rows = items.map((item, index) =>
     el("li", {},
@@ -14,8 +15,9 @@ drawing(({ empty, hint, title, model, items }) => {
         item.detail ? el("span", { class: "mb-detail" }, item.detail) : null)));
   return [
     title ? el("h3", {}, title) : null,
+    remarks,
     hint ? el("p", { class: "mb-hint" }, hint) : null,
     el("ol", { class: "mb-list" }, rows),
     model ? el("p", { class: "mb-by" }, model) : null,
-  ];
+  ].flat();
 });

@@ -14,10 +14,49 @@ function el(tag, attributes = {}, ...children) {
 }
 
 // Draw now and whenever the server sends a new value.
+let nodesShown = [];
 function drawing(draw) {
-  const redraw = () => root() && root().replaceChildren(...[draw(props.value || {})].flat().filter(Boolean));
+  const redraw = () => {
+    if (!root()) return;
+    nodesShown = [draw(props.value || {})].flat().filter(Boolean);
+    root().replaceChildren(...nodesShown);
+  };
   watch("value", redraw);
   redraw();
 }
 
 const percent = (share) => (share < 0.01 ? "< 1 %" : share > 0.99 ? "> 99 %" : `${Math.round(100 * share)} %`);
+
+// A file made on the page goes straight to the user's downloads: no text of a report is written on the server.
+function saveAs(content, name) {
+  const link = el("a", { href: URL.createObjectURL(content), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+// Colours a stretch of text by what it says: -1 (against) … 1 (for); what says next to nothing stays plain.
+function tinted(node, tint) {
+  if (Math.abs(tint ?? 0) < 0.04) return node;
+  const colour = tint > 0 ? "var(--mb-for)" : "var(--mb-against)";
+  const strength = Math.round(55 * Math.min(1, Math.abs(tint)));
+  node.style.setProperty("background-color", `color-mix(in srgb, ${colour} ${strength}%, transparent)`);
+  return node;
+}
+
+// How far a long answer is, with a way out. value: {run, progress: 0…1, said, cancel}. What a cancelled run still sends, which
+// may come after the answer to the click, changes nothing any more.
+const cancelledRuns = new Set();
+function progressView({ run, progress, said, cancel }) {
+  if (cancelledRuns.has(run)) return nodesShown;
+  const stop = () => {
+    cancelledRuns.add(run);
+    trigger("cancel", {});
+  };
+  return [
+    el("div", { class: "mb-track mb-bar", role: "progressbar", "aria-valuenow": Math.round(100 * progress),
+      "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": said },
+      el("span", { class: "mb-fill", style: { width: `${100 * progress}%` } })),
+    el("p", { class: "mb-hint", role: "status" }, said),
+    el("button", { type: "button", class: "mb-small", onclick: stop }, cancel),
+  ];
+}
