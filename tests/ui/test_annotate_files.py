@@ -16,6 +16,7 @@ from medbertde.report_file import to_json
 from medbertde.services.access import Caller
 from medbertde.types import ReportRecord, State
 from tests.launch import PHONE, XRAY
+from tests.ui.annotator import enter
 from tests.ui.conftest import Site, expect_refusal
 
 
@@ -176,7 +177,7 @@ def test_what_was_imported_can_be_labelled_at_once_and_comes_out_with_its_label(
     expect(page.locator(".ma-text")).to_have_text("Kein Erguss.")
     page.keyboard.press("e")
     page.keyboard.press("3")
-    page.keyboard.press("Enter")
+    enter(page)
     expect(page.locator(".ma-status")).to_have_text("Gespeichert")
     page.get_by_role("tab", name="Dateien").click()
     _, data = download(page, "#annotate-export")

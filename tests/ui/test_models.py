@@ -103,7 +103,7 @@ def test_a_refusal_is_a_plain_sentence_that_stays_and_nothing_changes(
     site: Site, tiny_classifier_folder: Path, tmp_path: Path
 ) -> None:
     page = opened(site.open(), "Lückentext")
-    before = page.locator("#mb-model").inner_text()
+    before = page.locator("#mb-model code").all_inner_texts()
     for typed, reason in {
         "/gibt/es/nicht": "Das Modell „/gibt/es/nicht“ gibt es nicht.",
         str(tmp_path): "die Datei config.json fehlt",
@@ -115,7 +115,7 @@ def test_a_refusal_is_a_plain_sentence_that_stays_and_nothing_changes(
         expect(page.locator("#models-status [role=alert]")).to_contain_text(reason)
         expect(page.locator("#models-status [role=alert]")).to_contain_text("Das bisherige Modell antwortet weiter.")
     assert page.locator("#models-status b").count() == 0
-    assert page.locator("#mb-model").inner_text() == before
+    assert page.locator("#mb-model code").all_inner_texts() == before
     page.click("#mb-language >> text=English")
     english = "The model before goes on answering."
     expect(page.locator("#models-status [role=alert]")).to_contain_text(english, timeout=SWITCH_MS)

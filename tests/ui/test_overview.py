@@ -95,6 +95,7 @@ def test_more_reports_come_behind_the_first(seen: Seen) -> None:
 
 
 def test_filters_narrow_down_by_finding_value_and_work(seen: Seen) -> None:
+    seen.page.get_by_role("combobox", name="Befund", exact=True).focus()
     seen.page.get_by_role("combobox", name="Befund", exact=True).select_option(label="Pleuraerguss")
     expect(seen.page.locator(".mo-hit")).to_have_count(1)
     expect(seen.page.get_by_role("combobox", name="Befund", exact=True)).to_be_focused()
