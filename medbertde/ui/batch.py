@@ -131,7 +131,7 @@ def _results(
     """Yield (what is shown, finished file or None) now and then; uploads and an unfinished file are deleted."""
     files = [Path(path) for path in paths or ()]
     out = cache / uuid.uuid4().hex / f"medbertde_{schema_id}.csv"
-    shown, start, next_at = Shown(schema_id), time.monotonic(), 0.0
+    shown, start, next_at = Shown(schema_id, run=uuid.uuid4().hex), time.monotonic(), 0.0
     with ExitStack() as at_end:
         at_end.callback(_delete, files)
         labels: tuple[str, ...] | None = None

@@ -53,6 +53,7 @@ class Line:
 class Shown:
     """A batch as far as it has come. `elapsed_s` counts from its start; `stopped`: the user ended it.
 
+    `run` tells the card which batch this is: what a stopped one still sends must not look as if it went on.
     `present` counts the reports by finding and the whole percent of its probability of being present.
     """
 
@@ -66,6 +67,7 @@ class Shown:
     faults: tuple[tuple[int, Notice], ...] = ()
     present: Mapping[tuple[str, int], int] = field(default_factory=dict)
     stopped: bool = False
+    run: str = ""
 
     @property
     def finished(self) -> bool:
@@ -123,6 +125,8 @@ def batch_value(language: str, shown: Shown | None) -> dict[str, Any]:
     return {
         "share": shown.done / shown.total if shown.total else 0.0,
         "going": not (shown.finished or shown.stopped),
+        "run": shown.run,
+        "stopped": shown.stopped,
         "status": status(shown).say(language),
         "columns": [*(column.say(language) for column in COLUMNS), *states, REMARK.say(language)],
         "rows": [_cells(language, line, names) for line in shown.lines],

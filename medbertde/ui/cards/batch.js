@@ -1,6 +1,9 @@
-// Several reports at once. value: {share, going, status, columns, rows, fault_columns, faults, model}, all strings.
-drawing(({ share, going, status, columns, rows, fault_columns, faults, model }) => {
+// Several reports at once. value: {share, going, run, stopped, status, columns, rows, fault_columns, faults, model}. What a
+// stopped run still sends, which may come after the answer to the click, changes nothing any more.
+drawing(({ share, going, run, stopped, status, columns, rows, fault_columns, faults, model }) => {
   if (status === undefined) return null;
+  if (stopped) cancelledRuns.add(run);
+  else if (cancelledRuns.has(run)) return nodesShown;
   const table = (names, lines, label) => el("div", { class: "mb-scroll", tabindex: 0, role: "region", "aria-label": label },
     el("table", {},
       el("thead", {}, el("tr", {}, names.map((name) => el("th", { scope: "col" }, name)))),
