@@ -104,7 +104,7 @@ def show_annotation(page: Page) -> None:
 def show_training(page: Page) -> None:
     """The finished run: curve, old and new figures."""
     page.get_by_role("tab", name="Training").click()
-    page.wait_for_selector("#train-figures tr")
+    page.wait_for_selector("#train-figures tr", state="attached")
 
 
 if __name__ == "__main__":
