@@ -100,7 +100,7 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 def _csv_rows(text: str) -> Iterator[NumberedRow]:
     """Numbers count the reports, without the header."""
-    rows = csv_cells(text, _delimiter(text))
+    rows = csv_cells(text_lines(text), delimiter_of(next(text_lines(text.lstrip()))))
     names = [name.strip() for name in next(rows)]
     if "text" not in names:
         found = ", ".join(shown(name) for name in names[:12])
@@ -118,10 +118,10 @@ def _csv_rows(text: str) -> Iterator[NumberedRow]:
     return ((number, _csv_row(names, cells)) for number, cells in enumerate(chain([first], rows), start=1))
 
 
-def csv_cells(text: str, delimiter: str) -> Iterator[list[str]]:
+def csv_cells(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     """The rows of a CSV file that are not blank. Strict: a stray quote would otherwise swallow what follows."""
     csv.field_size_limit(_MAX_CELL)
-    reader = csv.reader(text_lines(text), delimiter=delimiter, strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:
@@ -138,13 +138,12 @@ def csv_cells(text: str, delimiter: str) -> Iterator[list[str]]:
             yield cells
 
 
-def _delimiter(text: str) -> str:
-    r"""What separates the columns of the header; of a single column: nothing that occurs in a text.
+def delimiter_of(header: str) -> str:
+    r"""What separates the columns of a header; of a single column: nothing that occurs in a text.
 
-    >>> _delimiter("id;text"), _delimiter("id,text"), _delimiter("text")
+    >>> delimiter_of("id;text"), delimiter_of("id,text"), delimiter_of("text")
     (';', ',', '\x1f')
     """
-    header = next(text_lines(text.lstrip()))
     likeliest = max(",;\t", key=header.count)
     return likeliest if likeliest in header else "\x1f"
 

@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import cycle
 from pathlib import Path
@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 from accelerate.state import AcceleratorState
 from datasets import Dataset
-from transformers import BertConfig, BertForSequenceClassification, DataCollatorWithPadding, Trainer, TrainingArguments
+from transformers import BertConfig, BertForSequenceClassification, DataCollatorWithPadding, TrainingArguments
 
 from medbertde.inference.checkpoint import CheckpointFacts, LoadedModel, load_checkpoint, output_names, save_checkpoint
 from medbertde.parts import Parts
@@ -34,7 +34,7 @@ from medbertde.report_file import read_records, to_json
 from medbertde.schema import load_schema
 from medbertde.settings import ROOT
 from medbertde.types import ReportRecord, Task
-from tests.bench_pretrain import Round, Turn, timed
+from tests.bench_pretrain import OpenTrainer, Round, Turn, timed
 from train.classifier import build_model
 from train.dataset import Example, buckets, examples
 from train.fit import Fitting
@@ -101,31 +101,6 @@ def _of_similar_length(pool: Sequence[Example]) -> list[list[Example]]:
     ]
 
 
-class OpenTrainer(Trainer):
-    """The Trainer, its training step called from outside: loading, collating, loss, clipping and AdamW are its own."""
-
-    def rounds(self, steps: int) -> Turn:
-        """Rounds of its loop, over its own data loader."""
-        model, optimizer = self.model, self.create_optimizer()
-        assert model is not None
-        model.train()
-        self.current_gradient_accumulation_steps = 1  # its inner loop sets it
-        batches: Iterator[dict[str, torch.Tensor]] = cycle(self.get_train_dataloader())
-
-        def turn() -> int:
-            reports = 0
-            for _ in range(steps):
-                batch = next(batches)
-                reports += len(batch["input_ids"])
-                self.training_step(model, batch)
-                self.accelerator.clip_grad_norm_(model.parameters(), self.args.max_grad_norm)
-                optimizer.step()
-                model.zero_grad()
-            return reports
-
-        return timed(turn)
-
-
 def theirs(base: LoadedModel, records: Sequence[ReportRecord], steps: int) -> Turn:
     """Rounds of Hugging Face's loop."""
     tokenizer = base.tokenizer
@@ -143,7 +118,7 @@ def theirs(base: LoadedModel, records: Sequence[ReportRecord], steps: int) -> Tu
         train_dataset=Dataset.from_dict({**rows, "labels": targets}),
         data_collator=DataCollatorWithPadding(tokenizer),
     )
-    return trainer.rounds(steps)
+    return trainer.rounds(steps, lambda batch: len(batch["input_ids"]))
 
 
 def compare(size: str, threads: int, rounds: int, records: Sequence[ReportRecord], folder: Path) -> str:

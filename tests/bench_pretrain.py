@@ -157,8 +157,8 @@ def blocks(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, joined: 
 class OpenTrainer(Trainer):
     """The Trainer, its training step called from outside: loading, collating, loss, clipping and AdamW are its own."""
 
-    def rounds(self, steps: int) -> Turn:
-        """Rounds of its loop, over its own data loader."""
+    def rounds(self, steps: int, size: Callable[[dict[str, torch.Tensor]], int]) -> Turn:
+        """Rounds of its loop, over its own data loader; `size` counts what a batch holds."""
         model, optimizer = self.model, self.create_optimizer()
         assert model is not None
         model.train()
@@ -166,15 +166,15 @@ class OpenTrainer(Trainer):
         batches: Iterator[dict[str, torch.Tensor]] = cycle(self.get_train_dataloader())
 
         def turn() -> int:
-            tokens = 0
+            done = 0
             for _ in range(steps):
                 batch = next(batches)
-                tokens += int(batch["attention_mask"].sum())
+                done += size(batch)
                 self.training_step(model, batch)
                 self.accelerator.clip_grad_norm_(model.parameters(), self.args.max_grad_norm)
                 optimizer.step()
                 model.zero_grad()
-            return tokens
+            return done
 
         return timed(turn)
 
@@ -196,7 +196,7 @@ def theirs(
         train_dataset=blocks(texts, tokenizer, joined=joined),
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15),
     )
-    return trainer.rounds(steps)
+    return trainer.rounds(steps, lambda batch: int(batch["attention_mask"].sum()))
 
 
 def compare(size: str, threads: int, rounds: int, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> str:

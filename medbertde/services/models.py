@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from medbertde.inference import hub, inventory
 from medbertde.inference.catalogue import CATALOGUE, Entry, resolve
@@ -182,9 +183,9 @@ class Models:
     def _carry_out(self, user: User, switch: Switch) -> None:
         """The thread of one change."""
 
-        def note(**changes: object) -> None:
+        def note(**changes: Any) -> None:
             with self._guard:
-                self._switches[switch.id] = replace(self._switches[switch.id], **changes)  # type: ignore[arg-type]
+                self._switches[switch.id] = replace(self._switches[switch.id], **changes)
 
         def on_bytes(here: int, total: int) -> None:
             note(stage=Stage.FETCHING if here < total else Stage.WAITING, here=here, total=total)

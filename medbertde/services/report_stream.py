@@ -6,7 +6,6 @@ two count: labels, rationales and other columns are passed over. Nothing here re
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +16,11 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from medbertde.report_file import FORMULA_START, Row, read_reports
+from medbertde.report_file import Row, csv_cells, delimiter_of, read_reports, without_apostrophe
 from medbertde.text import MAX_CHARS, shown
 from medbertde.types import InvalidFile, Notice
 
 ROWS_AT_ONCE = 256
-_MAX_CELL = 16 * 1024 * 1024
 _UNDECODED = re.compile("[\udc80-\udcff]")  # how Python marks bytes that are not UTF-8
 
 RawRow = tuple[int, "Mapping[str, Any] | Notice"]
@@ -108,7 +106,8 @@ def _jsonl_rows(path: Path) -> Iterator[RawRow]:
 
 
 def _csv_rows(path: Path) -> Iterator[RawRow]:
-    cells = _csv_cells(path)
+    header = next((line for line in _lines(path) if line.strip()), "")
+    cells = csv_cells(_lines(path), delimiter_of(header))
     names = [name.strip() for name in next(cells, [])]
     _require_text(path, names)
     for number, row in enumerate(cells, start=1):
@@ -123,35 +122,7 @@ def _csv_rows(path: Path) -> Iterator[RawRow]:
                 ),
             )
         else:
-            yield number, {name: _without_apostrophe(cell) for name, cell in zip(names, row, strict=False)}
-
-
-def _csv_cells(path: Path) -> Iterator[list[str]]:
-    """The rows that are not blank. Strict: a stray quote would otherwise swallow what follows."""
-    csv.field_size_limit(_MAX_CELL)
-    header = next((line for line in _lines(path) if line.strip()), "")
-    likeliest = max(",;\t", key=header.count)
-    delimiter = likeliest if likeliest in header else "\x1f"  # of a single column: nothing that occurs in a text
-    reader = csv.reader(_lines(path), delimiter=delimiter, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error:
-            raise InvalidFile(
-                f"Die CSV-Datei ist ab Zeile {line} nicht lesbar: Ein Anführungszeichen ist nicht geschlossen oder "
-                "innerhalb eines Textes nicht verdoppelt.",
-                f"The CSV file cannot be read from line {line} on: a quote is not closed, or not doubled in a text.",
-            ) from None
-        if cells is None:
-            return
-        if cells:
-            yield cells
-
-
-def _without_apostrophe(cell: str) -> str:
-    """The cell as it was before `csv_line` neutralised it."""
-    return cell[1:] if cell.startswith("'") and cell.lstrip("'").startswith(FORMULA_START) else cell
+            yield number, {name: without_apostrophe(cell) for name, cell in zip(names, row, strict=False)}
 
 
 # ------------------------------------------------------------------------------------------------ parquet

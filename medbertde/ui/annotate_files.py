@@ -23,7 +23,7 @@ from medbertde.ui import annotate_export
 from medbertde.ui.annotation_card import message
 from medbertde.ui.card import Card
 from medbertde.ui.files_view import choices_of, preview_value, progress_value, result_value, write_faults
-from medbertde.ui.view import PRIVATE, caller, refusals
+from medbertde.ui.view import NO_REQUEST, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
 ABOUT = Text(
@@ -35,7 +35,6 @@ ABOUT = Text(
     "“Import”.",
 )
 STOPPED = Text("Abgebrochen. Es wurde nichts gespeichert.", "Stopped. Nothing was stored.")
-NO_REQUEST: gr.Request = None  # type: ignore[assignment]  # Gradio fills it in and needs the plain annotation
 
 
 @dataclass(frozen=True)

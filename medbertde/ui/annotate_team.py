@@ -156,7 +156,7 @@ def _for_curators(
     project = view.project
     found = services.team.agreement(user, project.id, pair.split("\n") if pair else ())
     choices = team_view.pair_choices(language, found.readers)
-    value = pair if pair in dict(map(reversed, choices)) else ""  # type: ignore[arg-type]
+    value = pair if pair in [value for _, value in choices] else ""
     told = review_card.message(
         language=language, schema=project.schema_id, project=project.id, refresh=uuid.uuid4().hex
     )

@@ -19,7 +19,7 @@ from medbertde.services.bulk import Batch, Step
 from medbertde.types import User
 from medbertde.ui.batch_view import Shown, batch_value, grown
 from medbertde.ui.card import Card
-from medbertde.ui.view import MODEL_CALL, PRIVATE, caller, refusals
+from medbertde.ui.view import MODEL_CALL, NO_REQUEST, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
 TITLE = Text("Mehrere Befunde auf einmal", "Several reports at once")
@@ -31,7 +31,6 @@ ABOUT = Text(
 )
 DOWNLOAD = Text("Ergebnisse herunterladen (.csv)", "Download the results (.csv)")
 REFRESH_S = 0.5  # between two changes on the page
-NO_REQUEST: gr.Request = None  # type: ignore[assignment]  # Gradio fills it in and needs the plain annotation
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ import gradio as gr
 
 from medbertde.services import Services
 from medbertde.types import InvalidText, State, UserError
-from medbertde.ui.view import caller, refusals_in_both
+from medbertde.ui.view import NO_REQUEST, caller, refusals_in_both
 
 METHOD = "layer_integrated_gradients"  # of explanation; a refusal names the others
-NO_REQUEST: gr.Request = None  # type: ignore[assignment]  # Gradio fills it in and needs the plain annotation
 
 
 def build(services: Services) -> None:

@@ -20,11 +20,9 @@ from medbertde.ui.evidence_export import explanation_file
 from medbertde.ui.evidence_view import evidence_value, notable, progress_value, reasons_value
 from medbertde.ui.findings import Shown, findings_value
 from medbertde.ui.progressing import Compute, Found, OnProgress, Stop, refusing, stepwise
-from medbertde.ui.view import MODEL_CALL, PRIVATE, caller, refusals
+from medbertde.ui.view import MODEL_CALL, NO_EVENT, NO_REQUEST, PRIVATE, caller, refusals
 from medbertde.ui.words import Words
 
-NO_REQUEST: gr.Request = None  # type: ignore[assignment]  # Gradio fills it in and needs the plain annotation
-NO_EVENT: gr.EventData = None  # type: ignore[assignment]
 NOTHING = (gr.skip(),) * 4
 
 

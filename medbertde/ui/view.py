@@ -21,6 +21,9 @@ UNEXPECTED = Text(
     "Sorry, that did not work. Your input is still there. Please try again.",
 )
 REFUSED = Text("Nicht möglich", "Not possible")
+# Gradio fills these in and looks at the plain annotation: a handler that may be called without needs a default.
+NO_REQUEST: gr.Request = None  # type: ignore[assignment]
+NO_EVENT: gr.EventData = None  # type: ignore[assignment]
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 MODEL_CALL: dict[str, Any] = {**PRIVATE, "concurrency_id": "model"}  # one answer of a model at a time
 

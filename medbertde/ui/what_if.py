@@ -17,11 +17,11 @@ from medbertde.services import Services
 from medbertde.services.access import Caller
 from medbertde.types import State, User, UserError
 from medbertde.ui.card import Card
-from medbertde.ui.evidence import NO_EVENT, NO_REQUEST, Panel, explained, report_on_screen, sent, with_progress
+from medbertde.ui.evidence import Panel, explained, report_on_screen, sent, with_progress
 from medbertde.ui.findings import Shown
 from medbertde.ui.progressing import OnProgress, Stop, refusing
 from medbertde.ui.versions_view import Versions, versions_value
-from medbertde.ui.view import MODEL_CALL, PRIVATE, caller
+from medbertde.ui.view import MODEL_CALL, NO_EVENT, NO_REQUEST, PRIVATE, caller
 from medbertde.ui.words import Text, Words
 
 TITLE = Text("Was wäre, wenn? Text ändern und vergleichen", "What if? Change the text and compare")

@@ -7,6 +7,7 @@ the rows; the others are read on.
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -92,7 +93,7 @@ def _member_rows(
                 yield {**raw, "file": path} if table.format == "txt" else dict(raw)
     except InvalidFile as error:
         yield fault(f"{path}: {error.de}", f"{path}: {error.en}")
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError, OSError):  # OSError: bzip2
         yield fault(f"{path}: Die Datei im Archiv ist beschädigt.", f"{path}: The file in the archive is damaged.")
 
 

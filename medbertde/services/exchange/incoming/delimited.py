@@ -18,13 +18,13 @@ _SAMPLE_ROWS = 20
 def read_delimited(name: str, text: str) -> Table:
     """The table; the first row names the columns. Row numbers count the reports, without the header."""
     separator = find_separator(text)
-    cells = csv_cells(text, separator)
+    cells = csv_cells(text_lines(text), separator)
     columns = checked_columns(name, [without_apostrophe(cell) for cell in next(cells)])
     if next(cells, None) is None:
         raise header_only(name)
 
     def rows() -> Iterator[NumberedRow]:
-        again = csv_cells(text, separator)
+        again = csv_cells(text_lines(text), separator)
         next(again)
         return ((number, _row(columns, row)) for number, row in enumerate(again, start=1))
 
