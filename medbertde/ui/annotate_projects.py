@@ -90,7 +90,15 @@ class Projects:
         everything: Sequence[Block],
     ) -> None:
         """Wire the buttons; `refresh` (language, schema, project, pair, request) shows everything anew."""
-        team, ordering, identify = services.team, services.ordering, services.access.identify
+        here = [language, schema, project]
+        self._connect_order(services, here, summary)
+        self._connect_people(services, here, refresh, everything)
+        self._connect_form(services, [language, schema], refresh, everything)
+
+    def _connect_order(self, services: Services, here: Sequence[Block], summary: gr.Markdown) -> None:
+        """Compute an order in the background, follow it, stop it; `here` is language, schema and project."""
+        ordering, identify = services.ordering, services.access.identify
+        language, _schema, project = here
 
         @refusals
         def start(chosen: str, project_id: int, order: str, request: gr.Request) -> Updates:
@@ -101,13 +109,25 @@ class Projects:
             status = ordering.status()
             told = self._following(chosen, status)
             if status and not status.running:
-                views = {view.project.id: view for view in team.projects(identify(caller(request)), schema_id)}
+                found = services.team.projects(identify(caller(request)), schema_id)
+                views = {view.project.id: view for view in found}
                 told[summary] = team_view.summary(chosen, views[project_id]) if project_id in views else ""
             return told
 
         @refusals
         def cancel(_language: str, request: gr.Request) -> None:
             ordering.cancel(identify(caller(request)))
+
+        following = [self.said, self.timer, self.start, self.cancel]
+        self.start.click(start, [language, project, self.order], following, **PRIVATE)
+        self.cancel.click(cancel, language, None, **PRIVATE)
+        self.timer.tick(follow, here, [*following, summary], **PRIVATE)
+
+    def _connect_people(
+        self, services: Services, here: Sequence[Block], refresh: Callable[..., Updates], everything: Sequence[Block]
+    ) -> None:
+        """Assign people to the project, or close it."""
+        team, identify = services.team, services.access.identify
 
         @refusals
         def assign(chosen: str, schema_id: str, project_id: int, people: list[str], request: gr.Request) -> Updates:
@@ -119,30 +139,31 @@ class Projects:
             team.close(identify(caller(request)), project_id)
             return refresh(chosen, schema_id, None, "", request)
 
+        self.assign.click(assign, [*here, self.people], everything, **PRIVATE)
+        self.close.click(close, here, everything, **PRIVATE)
+
+    def _connect_form(
+        self, services: Services, where: Sequence[Block], refresh: Callable[..., Updates], everything: Sequence[Block]
+    ) -> None:
+        """Make a project in the schema that `where` (language, schema) names."""
+
         @refusals
         def create(
             chosen: str, schema_id: str, name: str, imports: list[int], keys: str, people: list[str],
             readers: float, bare: float, overlap: float, test: float, request: gr.Request,
         ) -> Updates:  # fmt: skip
-            user = identify(caller(request))
+            user = services.access.identify(caller(request))
             rules = Rules(
                 overlap_share=overlap / 100, readers=int(readers), bare_share=bare / 100, test_share=test / 100
             )
-            made = team.create(user, _new(schema_id, name, imports, keys, rules), people or [])
+            made = services.team.create(user, _new(schema_id, name, imports, keys, rules), people or [])
             with suppress(ModelUnavailable, Conflict):  # without a model the order of import stays, and is said
-                ordering.start(user, made.id, WorkOrder.MIXED)
+                services.ordering.start(user, made.id, WorkOrder.MIXED)
             looking = {self.timer: gr.Timer(active=True)}  # the order may be done between two of these reads
             return refresh(chosen, schema_id, made.id, "", request) | {self.name: "", self.keys: ""} | looking
 
-        following = [self.said, self.timer, self.start, self.cancel]
-        here = [language, schema, project]
-        self.start.click(start, [language, project, self.order], following, **PRIVATE)
-        self.cancel.click(cancel, language, None, **PRIVATE)
-        self.timer.tick(follow, here, [*following, summary], **PRIVATE)
-        self.assign.click(assign, [*here, self.people], everything, **PRIVATE)
-        self.close.click(close, here, everything, **PRIVATE)
         form = [self.name, self.imports, self.keys, self.new_people, self.readers, *self.shares]
-        self.create.click(create, [language, schema, *form], [*everything, self.name, self.keys], **PRIVATE)
+        self.create.click(create, [*where, *form], [*everything, self.name, self.keys], **PRIVATE)
 
     def _following(self, language: str, status: OrderingStatus | None) -> Updates:
         """How a computation stands; the timer goes on while it runs."""
