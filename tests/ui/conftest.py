@@ -23,13 +23,6 @@ TIMEOUT_MS = 20_000
 collect_ignore_glob = [] if CHROMIUM else ["test_*.py"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser on a machine with other work may miss a moment: one second try, which the end of the run counts."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was not tested and what would change that."""
     if not CHROMIUM:

@@ -122,7 +122,8 @@ def test_a_report_shows_its_values_and_history_and_opens_for_labelling(seen: See
 
 def test_a_report_that_i_did_not_save_is_for_looking_only(seen: Seen) -> None:
     seen.search("kein erguss")
-    seen.page.locator(".mo-hit").nth(0).click()
+    expect(seen.page.locator(".mo-hit")).to_have_count(1)
+    seen.page.locator(".mo-hit").click()
     expect(seen.page.locator(".mo-looked").get_by_text("Noch nicht gelabelt.")).to_be_visible()
     expect(seen.page.get_by_role("button", name="Im Labeln öffnen")).to_have_count(0)
 
