@@ -20,7 +20,7 @@ import yaml
 from gradio import Blocks, Tab
 
 from medbertde import terms
-from medbertde.__main__ import _parser
+from medbertde.__main__ import parser as command_line
 from medbertde.inference.catalogue import CATALOGUE
 from medbertde.services import open_services
 from medbertde.settings import PREFIX, ROOT, Settings
@@ -95,7 +95,7 @@ def layer(module: str) -> str | None:
     top, *rest = module.split(".")
     if top != "medbertde":
         return top if top in ("app", "train", "data") else None
-    special = {"": "api", "__main__": "main"}
+    special = {"": "api", "__main__": "main", "commands": "main"}
     name = rest[0] if rest else ""
     return special.get(name, name if name in ARROWS else "core")
 
@@ -233,7 +233,7 @@ def test_the_endpoints_in_the_readme_are_the_public_ones(page: Blocks) -> None:
 
 
 def test_the_commands_in_the_readme_are_the_ones_there_are() -> None:
-    parser = _parser()
+    parser = command_line()
     (subcommands,) = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
     named = commands("python -m medbertde ")
     assert {words[0] for words in named} == set(subcommands)

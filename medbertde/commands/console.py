@@ -1,0 +1,127 @@
+"""What the commands share: sentences in the language of the terminal, a progress bar, tables, files written as a whole.
+
+Results go to a file or standard output; progress and refusals go to standard error, in German where the locale is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from medbertde.settings import load_settings
+from medbertde.types import InvalidFile, Notice, Progress, User
+
+if TYPE_CHECKING:
+    from medbertde.services import Services
+
+DONE, ROWS_LEFT_OUT, REFUSED, INTERRUPTED = 0, 1, 2, 130
+UTF8, UTF8_FOR_EXCEL = "utf-8", "utf-8-sig"  # without a byte-order mark Excel misreads the umlauts of a table
+
+
+@contextmanager
+def opened() -> Iterator[tuple[Services, User]]:
+    """The services and the local user. No command answers with a model of the page, so none is loaded for it."""
+    from medbertde.services import open_services
+
+    services = open_services(load_settings(), shipped={})
+    try:
+        yield services, services.access.operator()
+    finally:
+        services.database.close()
+
+
+@contextmanager
+def written(path: Path, encoding: str, *, force: bool) -> Iterator[TextIO]:
+    """A file for results, written beside and renamed at the end: it is there as a whole or not at all."""
+    require_free(path, force=force)
+    partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")
+    try:
+        with partial.open("x", encoding=encoding, newline="") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def require_free(path: Path, *, force: bool) -> None:
+    """Nothing that is there already is replaced unasked."""
+    if path.exists() and not force:
+        raise InvalidFile(
+            f"Die Datei {path} gibt es schon. Bitte einen anderen Namen wählen oder sie mit --force ersetzen.",
+            f"The file {path} is there already. Please choose another name or replace it with --force.",
+        )
+
+
+def language() -> str:
+    """The language of the terminal: `de` where its locale is German, else `en`."""
+    locale = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
+    return "de" if locale.startswith("de") else "en"
+
+
+def say(de: str, en: str) -> str:
+    """The sentence in the language of the terminal."""
+    return de if language() == "de" else en
+
+
+def tell(de: str, en: str) -> None:
+    """A sentence on standard error."""
+    print(say(de, en), file=sys.stderr)
+
+
+def tell_fault(number: int, fault: Notice) -> None:
+    """What is wrong with a row."""
+    tell(f"Zeile {number}: {fault.de}", f"Row {number}: {fault.en}")
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their longest cell, the last one open."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+class Bar:
+    """A progress bar on standard error with rate and remaining time, and lines above it."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        """`quiet`: only count, because another process of this call shows its bar."""
+        self._quiet = quiet
+        self._bar: Any = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, progress: Progress) -> None:
+        """Move the bar; the first call draws it."""
+        from tqdm import tqdm
+
+        if self._quiet:
+            return
+        if self._bar is None:
+            interval = 0.2 if sys.stderr.isatty() else 10.0  # a log gets a line now and then
+            unit = say(" Befunde", " reports")
+            self._bar = tqdm(total=progress.total, unit=unit, mininterval=interval, dynamic_ncols=True, file=sys.stderr)
+        self._bar.update(progress.done - self._bar.n)
+
+    def tell(self, de: str, en: str) -> None:
+        """A line above the bar."""
+        if self._bar is not None:
+            self._bar.clear()
+        tell(de, en)
+
+    def tell_fault(self, number: int, fault: Notice) -> None:
+        """A row that is left out."""
+        self.tell(f"Zeile {number}: {fault.de}", f"Row {number}: {fault.en}")
+
+    def tell_waiting(self) -> None:
+        """Say that other processes are not through yet."""
+        self.tell("Die anderen Prozesse rechnen noch.", "The other processes are still computing.")

@@ -1,0 +1,23 @@
+"""How a command and its options are declared."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+Run = Callable[[argparse.Namespace], int]
+
+
+class Command(Protocol):
+    """Declares a command by its name and what it runs; the docstring of `run` is its help where `doc` is empty."""
+
+    def __call__(self, name: str, run: Run, doc: str = "") -> argparse.ArgumentParser:
+        """The parser that options are added to."""
+
+
+def output(added: argparse.ArgumentParser, what: str, *, required: bool = True) -> None:
+    """`--out FILE` and `--force`."""
+    added.add_argument("--out", type=Path, required=required, help=what)
+    added.add_argument("--force", action="store_true", help="replace the output file if it is there already")
