@@ -222,14 +222,20 @@ def against_pipeline(folder: Path, count: int, rounds: int) -> None:
         ]
         gap = "" if way == reference else float((values(ask(texts[:100])) - exact).abs().max())  # type: ignore[arg-type]
         rate, latency = count / statistics.median(many[way]), statistics.median(one[way]) * 1000
-        row(way, rate, ratios[0], latency, ratios[1], peak_memory(folder, way), gap)
+        row(way, rate, ratios[0], latency, ratios[1], peak_memory("tests.bench_runtime", folder, way), gap)
 
 
-def peak_memory(folder: Path, way: str) -> int:
-    """MiB at most that a process of its own needs for 100 reports this way."""
-    words = [sys.executable, "-m", "tests.bench_runtime", "--memory-of", way, "--folder", str(folder)]
+def peak_memory(module: str, folder: Path, way: str) -> int:
+    """MiB at most that a process of its own needs for some texts this way; `module` prints it at `--memory-of`."""
+    words = [sys.executable, "-m", module, "--memory-of", way, "--folder", str(folder)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     return int(done.stdout.split()[-1])
+
+
+def print_peak_memory() -> None:
+    """MiB that this process had at most; getrusage would count its parent's as well."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    print(next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 def memory_of(folder: Path, way: str) -> None:
@@ -238,8 +244,7 @@ def memory_of(folder: Path, way: str) -> None:
         peer(folder)(texts, int(way.rsplit(" ", 1)[1]))
     else:
         ours(folder, way.rsplit(" ", 1)[1])(texts)
-    status = Path("/proc/self/status").read_text(encoding="utf-8")  # getrusage would count the parent's as well
-    print(next(int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM")))
+    print_peak_memory()
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""How a classifier computes: along which way and in which precision, chosen once per loaded model, never silently.
+"""How a model computes: along which way and in which precision, chosen once per loaded model, never silently.
 
-Owns that choice and its record. On the CPU, BERT and RoBERTa classifiers run over packed rows (`packed`); all other
+Owns that choice and its record, for classifiers and for language models, which are asked about one position of each
+row. On the CPU, the BERT and RoBERTa families run over packed rows (`packed`); all other
 models, and every model on a GPU, run their own `forward` over padded rows, there under autocast. Half precision is only
 used where the hardware has it and, checked on probe sentences when the model is loaded, no probability moves by more
 than half of `TOLERANCE`; docs/runtime.md has the measurements behind the rules.
@@ -8,10 +9,11 @@ than half of `TOLERANCE`; docs/runtime.md has the measurements behind the rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,14 +21,14 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from medbertde.inference.checkpoint import LoadedModel
-from medbertde.inference.packed import PackedClassifier, has_bf16, supports
+from medbertde.inference.packed import PackedModel, has_bf16, language_head, supports
 from medbertde.inference.tokens import pad
-from medbertde.types import CheckpointRefused
+from medbertde.types import CheckpointRefused, Task
 
 TOLERANCE = 0.02  # what half precision may move a probability by, against float32
 PROBE_LIMIT = TOLERANCE / 2  # on the probes; a thousand reports hold a harder sentence than twenty probes
 CPU_TOKENS, GPU_TOKENS = 2048, 32_768  # of a batch: what stays in the caches of two cores; what fills a GPU
-_PROBES = (
+PROBES = (
     "Kein Nachweis eines Pneumothorax. Keine pneumonischen Infiltrate, kein Erguss.",
     "V. a. Infiltrat rechts basal, DD Dystelektase.",
     "Kleiner Pleuraerguss links, nach dorsal auslaufend. Z. n. ZVK-Anlage rechts, Spitze in der V. cava superior.",
@@ -63,15 +65,23 @@ class Precision(StrEnum):
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.value]
 
 
+class Logits(Protocol):
+    """``[rows, outputs]`` in float32 on the CPU, of token ids and, for a language model, a position in each row."""
+
+    def __call__(self, rows: Sequence[Sequence[int]], at: Sequence[int] = ()) -> Tensor:
+        """Compute."""
+
+
 @dataclass(frozen=True, eq=False)
 class Forward:
     """A way to compute: `logits` of rows of token ids ``[rows, outputs]`` in float32 on the CPU.
 
+    A language model is also given the position that is asked for in each row; its outputs are its vocabulary.
     `padded`: whether a batch costs its longest row times its rows; `tokens`: how many make a good batch; `difference`:
     the largest one of a probability to float32 on the probe sentences (0 for float32 itself).
     """
 
-    logits: Callable[[Sequence[Sequence[int]]], Tensor]
+    logits: Logits
     precision: Precision
     padded: bool
     tokens: int
@@ -110,7 +120,7 @@ def prepare(model: LoadedModel, wanted: str = "auto") -> Forward:
 
 def _forward(model: LoadedModel, precision: Precision) -> Forward:
     if supports(model.model):
-        return Forward(PackedClassifier(model.model, precision.dtype), precision, padded=False, tokens=CPU_TOKENS)
+        return Forward(PackedModel(model.model, precision.dtype), precision, padded=False, tokens=CPU_TOKENS)
     tokens = CPU_TOKENS if model.device.type == "cpu" else GPU_TOKENS
     return Forward(_padded(model.model, model.encoder.pad_id, precision), precision, padded=True, tokens=tokens)
 
@@ -128,27 +138,46 @@ def _offers_bf16(model: PreTrainedModel) -> bool:
     return model.device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _padded(model: PreTrainedModel, pad_id: int, precision: Precision) -> Callable[[Sequence[Sequence[int]]], Tensor]:
+def _padded(model: PreTrainedModel, pad_id: int, precision: Precision) -> Logits:
+    head = language_head(model)
+
     def context() -> AbstractContextManager[object]:
         half = precision is not Precision.FP32
         return torch.autocast(model.device.type, dtype=precision.dtype) if half else nullcontext()
 
     @torch.inference_mode()
-    def logits(rows: Sequence[Sequence[int]]) -> Tensor:
+    def logits(rows: Sequence[Sequence[int]], at: Sequence[int] = ()) -> Tensor:
         ids, mask = pad(rows, pad_id, model.device)  # [rows, longest]
+        asked = (torch.arange(len(rows), device=model.device), torch.tensor(at, dtype=torch.long, device=model.device))
         with context():
-            return model(input_ids=ids, attention_mask=mask).logits.float().cpu()  # [rows, outputs]
+            if not at:
+                found = model(input_ids=ids, attention_mask=mask).logits  # [rows, outputs]
+            elif head is None:
+                found = model(input_ids=ids, attention_mask=mask).logits[asked]
+            else:  # the head runs at the asked positions only
+                found = head(model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state[asked])
+        return found.float().cpu()
 
     return logits
 
 
 def _difference(model: LoadedModel, half: Forward, exact: Forward) -> float:
     """The largest difference of a probability on the probe sentences."""
-    pieces = model.encoder.pieces(_PROBES)
+    pieces = model.encoder.pieces(PROBES)
     rows = sorted((model.encoder.model_ids(piece.ids[: model.encoder.room]) for piece in pieces), key=len)
-    temperatures = torch.tensor(model.temperatures)
-    one, other = (torch.sigmoid(way.logits(rows) / temperatures) for way in (half, exact))
+    one, other = (_probabilities(model, way, rows) for way in (half, exact))
     return float((one - other).abs().max())
+
+
+def _probabilities(model: LoadedModel, way: Forward, rows: Sequence[list[int]]) -> Tensor:
+    """Of the outputs; of a language model those of all words in the middle of each row, which is masked."""
+    if model.task is not Task.FILL_MASK:
+        return torch.sigmoid(way.logits(rows) / torch.tensor(model.temperatures))
+    encoder = model.encoder  # one without a mask token is refused when a gap is filled
+    gap = [encoder.pad_id if encoder.mask_id is None else encoder.mask_id]
+    middles = [len(row) // 2 for row in rows]
+    masked = [row[:middle] + gap + row[middle + 1 :] for row, middle in zip(rows, middles, strict=True)]
+    return way.logits(masked, middles).softmax(dim=-1)
 
 
 def _no_bf16(model: LoadedModel) -> CheckpointRefused:

@@ -1,9 +1,10 @@
-"""The forward pass of BERT and RoBERTa classifiers on the CPU over rows laid end to end: no padding, no masks.
+"""The forward pass of the BERT and RoBERTa families on the CPU over rows laid end to end: no padding, no masks.
 
 Owns the arithmetic. Every linear layer sees all tokens of a batch as one matrix ``[tokens, hidden]``; attention runs
-over groups of rows of equal length; in the last layer only the first token of each row goes on, because the
-classification head reads no other. It computes with the checkpoint's own weights in float32, or with bfloat16 copies of
-the linear layers, where sums, LayerNorm and softmax stay in float32. Tests compare it with the model's own `forward`.
+over groups of rows of equal length; in the last layer only one token of each row goes on, because the head reads no
+other: the first one for a classifier, the masked one for a language model. It computes with the checkpoint's own
+weights in float32, or with bfloat16 copies of the linear layers, where sums, LayerNorm and softmax stay in float32.
+Tests compare it with the model's own `forward`.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class _Group:
     length: int
 
 
-class PackedClassifier:
-    """A classifier's weights, made ready for packed rows in one precision."""
+class PackedModel:
+    """A classifier's or language model's weights, made ready for packed rows in one precision."""
 
     def __init__(self, model: PreTrainedModel, dtype: torch.dtype) -> None:
         """Keep views of the weights for float32, copies in oneDNN's own layout for bfloat16."""
@@ -90,17 +91,22 @@ class PackedClassifier:
         self._head = _head(model)
 
     @torch.inference_mode()
-    def __call__(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Logits ``[rows, outputs]`` in float32 of token ids, control tokens included; equal lengths side by side."""
+    def __call__(self, rows: Sequence[Sequence[int]], at: Sequence[int] = ()) -> Tensor:
+        """Logits ``[rows, outputs]`` in float32 of token ids, control tokens included; equal lengths side by side.
+
+        `at` is the position that is asked for in each row, the first one if not given.
+        """
         groups = list(_groups(rows))
         ids = torch.tensor([token for row in rows for token in row])
         places = torch.cat([torch.arange(group.length).repeat(group.rows) for group in groups])
-        first = torch.cat([group.start + group.length * torch.arange(group.rows) for group in groups])
+        asked = torch.cat([group.start + group.length * torch.arange(group.rows) for group in groups])
+        if at:
+            asked = asked + torch.tensor(at)
         hidden = self._embeddings(input_ids=ids[None], position_ids=self._first_position + places[None])[0]
         for layer in self._layers[:-1]:
             hidden = self._forward(layer, hidden, groups, None)  # [tokens, hidden]
-        last = self._forward(self._layers[-1], hidden, groups, first)  # [rows, hidden]
-        return self._head(last[:, None])
+        last = self._forward(self._layers[-1], hidden, groups, asked)  # [rows, hidden]
+        return self._head(last)
 
     def _forward(self, layer: _Layer, hidden: Tensor, groups: Sequence[_Group], only: Tensor | None) -> Tensor:
         """The layer's output ``[tokens, hidden]`` in float32, or that of the tokens `only`, one per row."""
@@ -114,12 +120,12 @@ class PackedClassifier:
             wide = layer.activation(wide)
         return layer.after_feed_forward(layer.down(wide) + kept)
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, groups: Sequence[_Group], first_only: bool) -> Tensor:
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, groups: Sequence[_Group], one_each: bool) -> Tensor:
         """Attention within each row; `query` holds one token per row if `first_only`, else all of them."""
         seen, done = torch.empty_like(query), 0
         for group in groups:
             tokens = group.rows * group.length
-            asked = slice(done, done + (group.rows if first_only else tokens))
+            asked = slice(done, done + (group.rows if one_each else tokens))
             known = slice(group.start, group.start + tokens)
             found = functional.scaled_dot_product_attention(
                 self._by_head(query[asked], group.rows),
@@ -168,10 +174,18 @@ def _linear(module: nn.Linear, dtype: torch.dtype) -> _Linear:
 
 
 def _head(model: PreTrainedModel) -> Callable[[Tensor], Tensor]:
-    """From the first tokens ``[rows, 1, hidden]`` to the logits, with the model's own modules."""
+    """From one token of each row ``[rows, hidden]`` to the logits, with the model's own modules."""
     modules: Any = model
+    language = language_head(model)
+    if language is not None:
+        return language
     if model.config.model_type == "bert":
         pooler = modules.base_model.pooler
-        return lambda first: modules.classifier(pooler(first))
+        return lambda first: modules.classifier(pooler(first[:, None]))
     head: nn.Module = modules.classifier
-    return head
+    return lambda first: head(first[:, None])
+
+
+def language_head(model: PreTrainedModel) -> nn.Module | None:
+    """The head of a masked language model where it is a module of its own, None for a classifier."""
+    return getattr(model, "cls", None) or getattr(model, "lm_head", None)

@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 from transformers import (
     BertConfig,
+    BertForMaskedLM,
     BertForSequenceClassification,
     CamembertConfig,
+    CamembertForMaskedLM,
     CamembertForSequenceClassification,
     DebertaV2Config,
     DebertaV2ForSequenceClassification,
     PreTrainedModel,
     RobertaConfig,
+    RobertaForMaskedLM,
     RobertaForSequenceClassification,
     XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
     XLMRobertaForSequenceClassification,
 )
 
@@ -25,7 +29,7 @@ from medbertde.inference import forward as forwards
 from medbertde.inference import packed
 from medbertde.inference.checkpoint import load_checkpoint
 from medbertde.inference.forward import PROBE_LIMIT, Precision, forward_of, prepare
-from medbertde.inference.packed import PackedClassifier, has_bf16, supports
+from medbertde.inference.packed import PackedModel, has_bf16, supports
 from medbertde.inference.runtime import Runtime
 from medbertde.types import CheckpointRefused
 from tests import tiny
@@ -48,11 +52,19 @@ KINDS = {
     "camembert": (CamembertConfig, CamembertForSequenceClassification, {"type_vocab_size": 1}),
     "xlm-roberta": (XLMRobertaConfig, XLMRobertaForSequenceClassification, {"type_vocab_size": 1}),
 }
+LANGUAGE_MODELS = {
+    "bert": BertForMaskedLM,
+    "roberta": RobertaForMaskedLM,
+    "camembert": CamembertForMaskedLM,
+    "xlm-roberta": XLMRobertaForMaskedLM,
+}
 needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this processor has no bfloat16 products")
 
 
-def random_model(kind: str) -> PreTrainedModel:
+def random_model(kind: str, *, language: bool = False) -> PreTrainedModel:
     config, loader, more = KINDS[kind]
+    if language:
+        loader = LANGUAGE_MODELS[kind]
     torch.manual_seed(0)
     model = loader(config(**SIZES | more)).eval().requires_grad_(False)
     for name, weight in model.named_parameters():
@@ -81,15 +93,25 @@ def test_packed_rows_give_the_logits_of_the_models_own_forward(
     monkeypatch.setattr(packed, "_ONEDNN", onednn)
     model = random_model(kind)
     assert supports(model)
-    found = PackedClassifier(model, torch.float32)(random_rows())
+    found = PackedModel(model, torch.float32)(random_rows())
     assert torch.allclose(found, own_logits(model, random_rows()), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", LANGUAGE_MODELS)
+def test_a_language_model_is_asked_about_one_position_of_each_row(kind: str) -> None:
+    model, rows = random_model(kind, language=True), random_rows()
+    at = [len(row) // 2 for row in rows]
+    with torch.inference_mode():
+        own = [model(input_ids=torch.tensor([row])).logits[0, place] for row, place in zip(rows, at, strict=True)]
+    assert supports(model)
+    assert torch.allclose(PackedModel(model, torch.float32)(rows, at), torch.stack(own), atol=1e-4)
 
 
 @needs_bf16
 @pytest.mark.parametrize("kind", KINDS)
 def test_in_bfloat16_they_are_close(kind: str) -> None:
     model = random_model(kind)
-    found, exact = PackedClassifier(model, torch.bfloat16)(random_rows()), own_logits(model, random_rows())
+    found, exact = PackedModel(model, torch.bfloat16)(random_rows()), own_logits(model, random_rows())
     assert found.dtype is torch.float32
     assert (found - exact).abs().mean() < 0.05 * exact.abs().mean()
 
@@ -108,6 +130,16 @@ def test_padded_rows_give_the_same_logits(tmp_path: Path, monkeypatch: pytest.Mo
     way = prepare(model, "fp32")
     assert way.padded
     assert torch.allclose(way.logits(rows), one, atol=1e-5)
+
+
+def test_a_language_model_over_padded_rows_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_checkpoint(tiny.mlm_folder(tmp_path / "m"))
+    rows, at = [[2, 9, 3], [2, 8, 7, 6, 3], [2, 5, 5, 5, 3]], [1, 3, 2]
+    one = prepare(model, "fp32").logits(rows, at)
+    monkeypatch.setattr(forwards, "supports", lambda model: False)
+    assert torch.allclose(prepare(model, "fp32").logits(rows, at), one, atol=1e-5)
+    monkeypatch.setattr(forwards, "language_head", lambda model: None)
+    assert torch.allclose(prepare(model, "fp32").logits(rows, at), one, atol=1e-5)
 
 
 @needs_bf16
@@ -152,9 +184,9 @@ def test_the_runtime_says_in_what_it_computes(tiny_classifier_folder: Path) -> N
 
 
 @needs_bf16
-def test_the_embedded_classifiers_stay_within_the_tolerance() -> None:
+def test_the_embedded_models_stay_within_the_tolerance() -> None:
     from medbertde.inference.catalogue import resolve
 
-    for name in ("mini-chest-xray", "mini-chest-ct"):
+    for name in ("medbertde-mini", "mini-chest-xray", "mini-chest-ct"):
         way = prepare(load_checkpoint(resolve(name)), "bf16")
         assert way.difference <= PROBE_LIMIT
