@@ -11,7 +11,7 @@ import runpy
 import sys
 from collections.abc import Sequence
 
-from medbertde.commands import exchange, keeping, people, texts
+from medbertde.commands import exchange, keeping, people, sharing, texts
 from medbertde.commands.console import DONE, INTERRUPTED, REFUSED, tell
 from medbertde.commands.options import Run
 from medbertde.settings import ROOT
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     command("serve", serve)
-    for module in (texts, exchange, keeping, people):
+    for module in (texts, exchange, keeping, people, sharing):
         module.add(command)
     return whole
 

@@ -26,6 +26,11 @@ class Parts:
     test: list[ReportRecord]
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """How many reports each part has."""
+        return {"train": len(self.train), "validation": len(self.validation), "test": len(self.test)}
+
+    @property
     def train(self) -> list[ReportRecord]:
         """All reports to learn from."""
         return [*self.own, *self.replay]
@@ -93,17 +98,34 @@ def _identities(records: Sequence[ReportRecord]) -> set[str]:
 
 
 def require_workable(parts: Parts, own: int) -> None:
-    """Refuse what cannot become a model, or could not be measured; `own` reports were given."""
+    """Refuse what cannot become a model of findings, or could not be measured; `own` reports were given."""
+    _require_enough(parts, own)
+    if not any(State.PRESENT in record.labels.values() for record in parts.test):
+        raise TrainingRefused(
+            "Im Testteil ist kein einziger Befund „vorhanden“; daran lässt sich nichts messen. Bitte weiter "
+            "annotieren.",
+            "Not one finding is “present” in the test part; nothing can be measured on it. Please annotate more.",
+        )
+
+
+def require_marked(parts: Parts, own: int) -> None:
+    """Refuse what cannot become a model that marks spans, or could not be measured; `own` reports were given."""
+    _require_enough(parts, own)
+    for name, part in ((("Trainingsteil", "training part"), parts.train), (("Testteil", "test part"), parts.test)):
+        if not any(record.rationales for record in part):
+            raise TrainingRefused(
+                f"Im {name[0]} ist keine einzige Textstelle markiert; daraus lässt sich nichts lernen oder messen. "
+                "Bitte weiter annotieren.",
+                f"Not one span is marked in the {name[1]}; nothing can be learnt or measured from it. Please annotate "
+                "more.",
+            )
+
+
+def _require_enough(parts: Parts, own: int) -> None:
     if len(parts.train) < FEWEST_TRAIN or len(parts.test) < FEWEST_TEST:
         raise TrainingRefused(
             f"Für ein Training sind zu wenige Befunde annotiert: {own}, davon {len(parts.test)} im Testteil. Nötig "
             f"sind mindestens {FEWEST_TRAIN} zum Lernen und {FEWEST_TEST} zum Prüfen. Bitte weiter annotieren.",
             f"Too few reports are labelled for a training run: {own}, of which {len(parts.test)} in the test part. At "
             f"least {FEWEST_TRAIN} to learn and {FEWEST_TEST} to test are needed. Please annotate more.",
-        )
-    if not any(State.PRESENT in record.labels.values() for record in parts.test):
-        raise TrainingRefused(
-            "Im Testteil ist kein einziger Befund „vorhanden“; daran lässt sich nichts messen. Bitte weiter "
-            "annotieren.",
-            "Not one finding is “present” in the test part; nothing can be measured on it. Please annotate more.",
         )

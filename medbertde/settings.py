@@ -36,6 +36,15 @@ class Profile(StrEnum):
     SPACE = "space"  # visitors of a Hugging Face Space
 
 
+class Policy(StrEnum):
+    """What happens to a text that may show who a person is, before a model reads it or it is stored."""
+
+    OFF = "off"  # it is not looked at
+    WARN = "warn"  # it is said
+    CONFIRM = "confirm"  # not without replacing what was found, or saying that it is to stay
+    REFUSE = "refuse"  # not without replacing what was found
+
+
 @dataclass(frozen=True)
 class Settings:
     """One value per setting; `database_url` is derived from `var` when it is not given."""
@@ -60,6 +69,10 @@ class Settings:
     session_hours: int = field(default=12, metadata={"help": "a session ends after so long in any case"})
     max_queue: int = field(default=100, metadata={"help": "most questions that wait for an answer"})
     metrics_token: str = field(default="", metadata={"help": "bearer token that may read /metrics"})
+    deidentification: str = field(
+        default="auto", metadata={"help": "auto, off, warn, confirm or refuse names in texts"}
+    )
+    deidentification_dates: str = field(default="birth", metadata={"help": "dates that count: birth, all or shift"})
 
     def __post_init__(self) -> None:
         """Derive the database address and refuse values that cannot work."""
@@ -71,6 +84,14 @@ class Settings:
         _require("port", self.port, 0 <= self.port <= 65_535, "0 … 65535")
         _require("threads", self.threads, self.threads >= 0, "≥ 0")
         _require("profile", self.profile, self.profile in ("auto", *Profile), "auto, local, server, space")
+        policies, dates = ("auto", *Policy), ("birth", "all", "shift")
+        _require("deidentification", self.deidentification, self.deidentification in policies, ", ".join(policies))
+        _require(
+            "deidentification_dates",
+            self.deidentification_dates,
+            self.deidentification_dates in dates,
+            ", ".join(dates),
+        )
         positive = ("max_chars", "max_upload_mb", "max_import_rows", "lease_minutes")
         for name in (*positive, "session_idle_minutes", "session_hours", "max_queue"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "> 0")
@@ -83,6 +104,18 @@ class Settings:
         if os.environ.get("SPACE_ID"):
             return Profile.SPACE
         return Profile.LOCAL if self.is_loopback else Profile.SERVER
+
+    @property
+    def reading_policy(self) -> Policy:
+        """How texts are gated before a model reads them; a model on the user's own machine discloses nothing."""
+        if self.deidentification != "auto":
+            return Policy(self.deidentification)
+        return Policy.WARN if self.served_as is Profile.LOCAL else Policy.CONFIRM
+
+    @property
+    def storing_policy(self) -> Policy:
+        """How texts are gated before they are stored."""
+        return Policy.CONFIRM if self.deidentification == "auto" else Policy(self.deidentification)
 
     @property
     def is_loopback(self) -> bool:

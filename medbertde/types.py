@@ -25,6 +25,7 @@ class Task(StrEnum):
 
     FILL_MASK = "fill_mask"
     CLASSIFY = "classify"
+    NER = "ner"
 
 
 class Reading(StrEnum):
@@ -166,6 +167,10 @@ class CheckpointRefused(UserError):
     """A model folder that was checked and is not served."""
 
 
+class AuditRefused(UserError):
+    """A model that may not be audited, or may not be given away as its audit stands."""
+
+
 class ModelUnavailable(UserError):
     """A model that is not there: unknown id, gated, offline, or of the wrong task."""
 
@@ -249,6 +254,25 @@ class Prediction:
     """The scores of one report, in the schema's order, and the model version that gave them."""
 
     scores: Mapping[str, LabelScore]
+    model_version: str
+    warnings: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True)
+class FoundSpan:
+    """A span that a model marks: code points ``[start, end)`` of the NFC text, and how sure it is (0…1)."""
+
+    label: str
+    start: int
+    end: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Marking:
+    """The spans of one report in the order of the text, and the model version that marked them."""
+
+    spans: tuple[FoundSpan, ...]
     model_version: str
     warnings: tuple[Notice, ...] = ()
 
@@ -340,6 +364,42 @@ class Faithfulness:
     sufficiency: float
     infidelity: float
     sensitivity: float
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """Two figures of `Faithfulness` for one order of the words, the most important one first."""
+
+    comprehensiveness: float
+    sufficiency: float
+
+
+@dataclass(frozen=True)
+class AgainstChance:
+    """How an explanation's order of the words does beside `orderings` that were drawn at random.
+
+    `probability` is that of the whole report of so many `words`, `chance` the mean of the random orders.
+    `more_comprehensive` and `more_sufficient`: how many of them the explanation beats.
+    """
+
+    probability: float
+    words: int
+    explained: Erasure
+    chance: Erasure
+    more_comprehensive: int
+    more_sufficient: int
+    orderings: int
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Spans (code points of the text) that an explanation proposes as evidence for a finding; no person's mark yet."""
+
+    label: str
+    state: State
+    spans: tuple[tuple[int, int], ...]
+    model_version: str
+    method: str
 
 
 @dataclass(frozen=True)
@@ -446,13 +506,29 @@ class QueueProgress:
 
 
 @dataclass(frozen=True)
+class Screened:
+    """What could show who a person is in some of many reports: how many `rows`, how many spans of each kind.
+
+    `treatment` says what became of these rows: `hold`, `replace`, `keep`, or '' where somebody still has to decide.
+    """
+
+    rows: int
+    kinds: Mapping[str, int]
+    treatment: str = ""
+
+
+@dataclass(frozen=True)
 class ImportResult:
-    """What an import did. `rejected` holds (row number from 1, reason) of rows that were not stored."""
+    """What an import did. `rejected` holds (row number from 1, reason) of rows that were not stored.
+
+    `screened` is None where nothing was found that could show who a person is.
+    """
 
     added: int
     duplicates: int
     labelled: int
     rejected: tuple[tuple[int, Notice], ...] = ()
+    screened: Screened | None = None
 
 
 @dataclass(frozen=True)
@@ -476,6 +552,15 @@ class Metrics:
     recall_macro: float
     n_reports: int
     per_label: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """`n` decisions on all findings that got about the same `probability` of present; `observed` are (both 0…1)."""
+
+    probability: float
+    observed: float
+    n: int
 
 
 @dataclass(frozen=True)

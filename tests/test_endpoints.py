@@ -68,7 +68,7 @@ def refused(client: Client, *arguments: object, api_name: str) -> str:
 
 def test_the_public_endpoints_are_exactly_these(client: Client) -> None:
     described = client.view_api(return_format="dict", print_info=False)
-    assert set(described["named_endpoints"]) == {"/classify", "/fill_mask", "/explain"}
+    assert set(described["named_endpoints"]) == {"/classify", "/fill_mask", "/explain", "/deidentify"}
     assert described["unnamed_endpoints"] == {}
 
 
@@ -106,6 +106,33 @@ def test_refusals_say_in_both_languages_what_was_expected_and_found(client: Clie
     assert "0 Lücken" in refused(client, TEXT, 5, api_name="/fill_mask")
     assert "verlangt sind 0" in refused(client, "Kein [MASK].", 0, api_name="/fill_mask")
     assert "A whole number is expected" in refused(client, "Kein [MASK].", "viele", api_name="/fill_mask")
+
+
+def test_deidentify_answers_with_the_text_without_persons_and_what_was_replaced(client: Client) -> None:
+    answer = client.predict("Frau Gerda Kasulke, geb. 3.4.1956, am 12.03.2024.", "birth", api_name="/deidentify")
+    assert answer["text"] == "Frau [PATIENT], geb. [GEBURTSDATUM], am 12.03.2024."
+    assert [(span["kind"], span["start"]) for span in answer["spans"]] == [("patient", 5), ("birth", 25)]
+    assert "noch einmal lesen" in answer["warnings"][0]
+    assert "Allowed for dates: birth, all, shift." in refused(client, "Kein Erguss.", "keine", api_name="/deidentify")
+
+
+def test_where_the_policy_demands_it_a_text_with_a_name_is_answered_only_when_confirmed(
+    tmp_path: Path, tiny_classifier_folder: Path, tiny_mlm_folder: Path
+) -> None:
+    models = {XRAY: str(tiny_classifier_folder), "fill_mask": str(tiny_mlm_folder)}
+    text, gap = "Befund an Frau Dr. Wehmeier: kein Erguss.", "Frau Dr. Tannhofer: kein [MASK]."
+    with launched(tmp_path, models, deidentification="confirm") as (services, url), connected(url) as client:
+        said = refused(client, text, XRAY, api_name="/classify")
+        assert "1 Stelle, die eine Person erkennbar machen könnte: 1 Name. Er wurde deshalb noch nicht" in said
+        assert "Wehmeier" not in said
+        assert "1 name" in refused(client, text, "Erguss", XRAY, api_name="/explain")
+        assert "1 name" in refused(client, gap, 3, api_name="/fill_mask")
+        assert "1 name" in refused(client, text, XRAY, "true", api_name="/classify"), "only a plain true counts"
+        assert client.predict(text, XRAY, True, api_name="/classify")["model_version"]
+        assert client.predict(text, "Erguss", XRAY, api_name="/explain")["words"], "what was let through stays so"
+        assert len(client.predict(gap, 3, True, api_name="/fill_mask")) == 3
+        on_record = services.accounts.audit(services.access.operator(), limit=9)
+    assert [(entry.action, dict(entry.facts)) for entry in on_record][:2] == [("read_identifying", {"doctor": 1})] * 2
 
 
 def test_nothing_is_answered_before_the_terms_are_accepted(tmp_path: Path, tiny_mlm_folder: Path) -> None:

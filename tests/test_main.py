@@ -325,6 +325,61 @@ class TestPredict:
         assert len(lines("out.jsonl")) == 2
 
 
+NAMED = "Frau Gerda Kasulke, geb. 3.4.1956: kleiner Erguss links."
+
+
+@pytest.mark.usefixtures("accepted")
+class TestIdentifying:
+    @pytest.fixture
+    def letters(self) -> str:
+        rows = [{"id": "a", "text": "Kein Erguss."}, {"id": "b", "text": NAMED}]
+        Path("letters.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        return "letters.jsonl"
+
+    @pytest.mark.parametrize(
+        ("words", "code", "counts", "told"),
+        [
+            ([], 1, "1 new, 0 known already, 0 with labels, 0 rejected.", "These rows were held back."),
+            (["--identifying", "hold"], 1, "1 new,", "These rows were held back."),
+            (["--identifying", "replace"], 0, "2 new,", "Placeholders stand in their place"),
+            (["--identifying", "keep"], 0, "2 new,", "These rows were taken as they are."),
+        ],
+    )
+    def test_an_import_holds_such_rows_back_unless_it_is_told_otherwise(
+        self, letters: str, words: list[str], code: int, counts: str, told: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["import", letters, "--schema", "chest_xray", *words]) == code
+        output = capsys.readouterr()
+        assert counts in output.out
+        assert f"In 1 report there are 2 places that could show who a person is: 1 name, 1 date of birth. {told}" in (
+            output.err
+        )
+        assert ("Row 2: Held back: 2 places" in output.err) == bool(code)
+        assert "Kasulke" not in output.out + output.err
+
+    def test_the_preview_tells_it_before(self, letters: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["import", letters, "--schema", "chest_xray", "--preview"]) == 0
+        assert "In the first rows already: 2 places that could show" in capsys.readouterr().err
+
+    def test_predict_reads_such_rows_as_the_policy_has_it(
+        self,
+        letters: str,
+        tiny_classifier_folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        command = ["predict", letters, "--model", str(tiny_classifier_folder), "--out", "out.jsonl", "--force"]
+        assert main(command) == 0
+        monkeypatch.setenv("MEDBERTDE_DEIDENTIFICATION", "refuse")
+        assert main(command) == 1
+        assert [row["id"] for row in lines("out.jsonl")] == ["a"]
+        assert "Row 2: Held back: 2 places" in capsys.readouterr().err
+        assert main([*command, "--identifying", "replace"]) == 0
+        assert [row["id"] for row in lines("out.jsonl")] == ["a", "b"]
+        assert main([*command, "--identifying", "keep"]) == 2
+        assert "are not taken as they are here" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("accepted")
 class TestImportAndExport:
     def test_labels_come_out_as_they_went_in(self, reports: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -434,6 +489,21 @@ def test_a_wrong_setting_is_refused_in_a_sentence(
     assert capsys.readouterr().err.startswith("Unknown setting MEDBERTDE_PROT.")
 
 
+@pytest.mark.usefixtures("accepted")
+def test_a_model_without_an_audit_is_given_away_only_with_a_reason_which_is_recorded(
+    tiny_classifier_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export = ["export-model", str(tiny_classifier_folder), "--push", "klinik/modell"]
+    assert main(export) == 2
+    assert "The model is not audited" in capsys.readouterr().err
+    assert main([*export, "--override-audit", "weil"]) == 2
+    assert "The reason has 4 characters." in capsys.readouterr().err
+    assert main([*export, "--override-audit", "Nur für den Test, frei erfunden."]) == 2
+    assert "HF_TOKEN" in capsys.readouterr().err  # past the audit, and nothing was sent
+    assert main(["audit"]) == 0
+    assert "override_audit" in capsys.readouterr().out
+
+
 def test_help_names_every_command_and_loads_no_model() -> None:
     help_only = (
         "import sys; from medbertde.__main__ import main\n"
@@ -443,8 +513,9 @@ def test_help_names_every_command_and_loads_no_model() -> None:
     done = subprocess.run(
         [sys.executable, "-c", help_only], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
-    named = set(re.findall(r"^    (\w+)", done.stdout, re.MULTILINE))
-    assert named == set("serve predict import export backup restore move deidentify models terms users audit".split())
+    named = set(re.findall(r"^    ([\w-]+)", done.stdout, re.MULTILINE))
+    commands = "serve predict import export backup restore move deidentify models export-model terms users audit"
+    assert named == set(commands.split())
 
 
 def test_serve_starts_the_page_and_ends_when_asked(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medbertde.settings import ROOT, Profile, Settings, load_settings
+from medbertde.settings import ROOT, Policy, Profile, Settings, load_settings
 from medbertde.types import UserError
 
 
@@ -126,3 +126,16 @@ def test_a_space_keeps_its_data_on_the_persistent_disk(monkeypatch: pytest.Monke
     assert Settings().var == Path("/data")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert Settings().var == ROOT / "var"
+
+
+def test_how_texts_that_show_who_a_person_is_are_gated_depends_on_where_the_app_runs() -> None:
+    laptop = load_settings({"MEDBERTDE_PROFILE": "local"})
+    assert (laptop.reading_policy, laptop.storing_policy) == (Policy.WARN, Policy.CONFIRM)
+    for profile in ("server", "space"):
+        shared = load_settings({"MEDBERTDE_PROFILE": profile})
+        assert (shared.reading_policy, shared.storing_policy) == (Policy.CONFIRM, Policy.CONFIRM)
+    for policy in Policy:
+        chosen = load_settings({"MEDBERTDE_DEIDENTIFICATION": policy.value})
+        assert (chosen.reading_policy, chosen.storing_policy) == (policy, policy)
+    assert "off, warn, confirm, refuse" in refusal(MEDBERTDE_DEIDENTIFICATION="vielleicht").de
+    assert "birth, all, shift" in refusal(MEDBERTDE_DEIDENTIFICATION_DATES="keine").de

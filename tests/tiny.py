@@ -18,27 +18,34 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
+    BertForTokenClassification,
     CamembertConfig,
     CamembertForMaskedLM,
     CamembertForSequenceClassification,
+    CamembertForTokenClassification,
     DebertaV2Config,
     DebertaV2ForMaskedLM,
     DebertaV2ForSequenceClassification,
+    DebertaV2ForTokenClassification,
     ElectraConfig,
     ElectraForMaskedLM,
     ElectraForSequenceClassification,
+    ElectraForTokenClassification,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaForSequenceClassification,
+    RobertaForTokenClassification,
     XLMRobertaConfig,
     XLMRobertaForMaskedLM,
     XLMRobertaForSequenceClassification,
+    XLMRobertaForTokenClassification,
 )
 
 from medbertde.inference.checkpoint import CheckpointFacts, Lineage, output_names, save_checkpoint
 from medbertde.schema import load_schema
+from medbertde.span_tags import tag_names
 from medbertde.types import Metrics, Task
 
 Family = Literal["bert", "roberta", "xlm-roberta", "camembert", "deberta-v2", "electra"]
@@ -50,13 +57,28 @@ SENTENCES = (
     "Größenprogrediente Verschattung, vereinbar mit Pneumonie; Kardiomegalie. Übrige Abschnitte unauffällig.",
 )
 _BERT_SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-_CLASSES: Mapping[Family, tuple[Any, Any, Any]] = {
-    "bert": (BertConfig, BertForMaskedLM, BertForSequenceClassification),
-    "roberta": (RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification),
-    "xlm-roberta": (XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaForSequenceClassification),
-    "camembert": (CamembertConfig, CamembertForMaskedLM, CamembertForSequenceClassification),
-    "deberta-v2": (DebertaV2Config, DebertaV2ForMaskedLM, DebertaV2ForSequenceClassification),
-    "electra": (ElectraConfig, ElectraForMaskedLM, ElectraForSequenceClassification),
+_CLASSES: Mapping[Family, tuple[Any, Any, Any, Any]] = {
+    "bert": (BertConfig, BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification),
+    "roberta": (RobertaConfig, RobertaForMaskedLM, RobertaForSequenceClassification, RobertaForTokenClassification),
+    "xlm-roberta": (
+        XLMRobertaConfig,
+        XLMRobertaForMaskedLM,
+        XLMRobertaForSequenceClassification,
+        XLMRobertaForTokenClassification,
+    ),
+    "camembert": (
+        CamembertConfig,
+        CamembertForMaskedLM,
+        CamembertForSequenceClassification,
+        CamembertForTokenClassification,
+    ),
+    "deberta-v2": (
+        DebertaV2Config,
+        DebertaV2ForMaskedLM,
+        DebertaV2ForSequenceClassification,
+        DebertaV2ForTokenClassification,
+    ),
+    "electra": (ElectraConfig, ElectraForMaskedLM, ElectraForSequenceClassification, ElectraForTokenClassification),
 }
 _COUNTS_FROM_PADDING = {"roberta", "xlm-roberta", "camembert"}  # positions begin after the padding id
 _OWN: Mapping[Family, Mapping[str, Any]] = {  # as the published models of the family have it
@@ -113,6 +135,28 @@ def classifier_folder(
     return folder
 
 
+def tagger_folder(
+    folder: Path,
+    *,
+    schema_id: str = "medication",
+    family: Family = "bert",
+    max_tokens: int = 64,
+    seed: int = 0,
+) -> Path:
+    """A model that marks the spans of a shipped schema in `folder`."""
+    tokenizer, schema = _tokenizer(family), load_schema(schema_id)
+    model = _model(family, Task.NER, tokenizer, max_tokens, seed, tag_names(schema.label_ids))
+    facts = CheckpointFacts(
+        name=folder.name,
+        task=Task.NER,
+        schema_id=schema.id,
+        schema_version=schema.version,
+        temperatures=dict.fromkeys(schema.label_ids, 1.5),
+    )
+    save_checkpoint(model, tokenizer, facts, folder)
+    return folder
+
+
 def _model(
     family: Family,
     task: Task,
@@ -135,13 +179,13 @@ def _model(
         sizes |= {
             "id2label": dict(enumerate(names)),
             "label2id": {name: column for column, name in enumerate(names)},
-            "problem_type": "multi_label_classification",
+            "problem_type": "multi_label_classification" if task is Task.CLASSIFY else None,
         }
     offset = int(tokenizer.pad_token_id) + 1 if family in _COUNTS_FROM_PADDING else 0
-    config, language_model, classifier = _CLASSES[family]
+    config, *classes = _CLASSES[family]
     torch.manual_seed(seed)
     made = config(**sizes, max_position_embeddings=max_tokens + offset, **_OWN.get(family, {}))
-    model: PreTrainedModel = (classifier if task is Task.CLASSIFY else language_model)(made)
+    model: PreTrainedModel = classes[[Task.FILL_MASK, Task.CLASSIFY, Task.NER].index(task)](made)
     for name, weight in model.named_parameters():
         if name.startswith("classifier") and name.endswith("bias"):
             torch.nn.init.normal_(weight)

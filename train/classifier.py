@@ -60,12 +60,13 @@ def adapt(model: PreTrainedModel, config: FinetuneConfig) -> nn.Module:
         return model
     if config.gradient_checkpointing:
         model.enable_input_require_grads()
+    marks = type(model).__name__.endswith("ForTokenClassification")
     adapters = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
+        task_type=TaskType.TOKEN_CLS if marks else TaskType.SEQ_CLS,
         r=config.lora_rank,
         lora_alpha=2 * config.lora_rank,
         target_modules=_IN_ENCODER,
-        modules_to_save=["classifier", "pooler"],
+        modules_to_save=["classifier", *(() if marks else ("pooler",))],
     )
     return get_peft_model(model, adapters)
 

@@ -56,10 +56,11 @@ def paired(truth: Ints, old: Judged, new: Judged) -> dict[str, dict[str, float] 
     """New minus old for each figure with its 95 % interval and a two-sided bootstrap p-value."""
     weights = resamples(len(truth), RESAMPLES, SEED)
     before, after = figures(truth, old, weights), figures(truth, new, weights)
-    return {name: _difference(after[name] - before[name]) for name in after}
+    return {name: difference(after[name] - before[name]) for name in after}
 
 
-def _difference(samples: Floats) -> dict[str, float] | None:
+def difference(samples: Floats) -> dict[str, float] | None:
+    """A figure's difference with its 95 % interval and p-value; the first sample is the test set itself."""
     found = interval(samples)
     if found is None:
         return None

@@ -10,26 +10,32 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from medbertde.parts import Parts
-from medbertde.schema import Schema
+from medbertde.schema import Kind, Schema
 from medbertde.types import ReportRecord
 from train.augment import cue_sentence, load_lexicon, run_together, single_sentences, vary
 from train.run_folder import FinetuneConfig
 
 
 class Epochs:
-    """The training texts of each epoch: the reports as written, then varied, with the augmentation asked for."""
+    """The training texts of each epoch: the reports as written, then varied, with the augmentation asked for.
+
+    Reports with spans stay whole and as they are written in all epochs: their spans are places in this text.
+    """
 
     def __init__(self, config: FinetuneConfig, parts: Parts, schema: Schema) -> None:
-        self._config = config
+        self._config, self._as_written = config, schema.kind is Kind.SPANS
         self._own = self._texts(parts.own) * config.own_copies
         self._replay = self._texts(parts.replay)
-        self._sentences = [part for record in parts.train for part in single_sentences(record)]
+        self._sentences = [part for record in parts.train for part in self._single(record)]
         self._lexicon = load_lexicon(schema.id) if config.cues else None
 
     def _texts(self, records: Sequence[ReportRecord]) -> list[ReportRecord]:
         """Whole reports and single sentences, as configured."""
-        sentences = [part for record in records for part in single_sentences(record)] if self._config.sentences else []
+        sentences = [part for record in records for part in self._single(record)] if self._config.sentences else []
         return [*(records if self._config.whole_reports else ()), *sentences]
+
+    def _single(self, record: ReportRecord) -> list[ReportRecord]:
+        return [] if self._as_written else single_sentences(record)
 
     def draw(self, epoch: int) -> list[ReportRecord]:
         """The records of one epoch; equal for equal seeds."""
@@ -41,4 +47,6 @@ class Epochs:
             drawn += [run_together(self._sentences, rng) for _ in range(self._config.run_together)]
         if self._lexicon:
             drawn += [cue_sentence(self._lexicon, rng) for _ in range(self._config.cues)]
-        return [replace(record, text=vary(record.text, rng) or record.text) for record in drawn] if epoch else drawn
+        if self._as_written or not epoch:
+            return drawn
+        return [replace(record, text=vary(record.text, rng) or record.text) for record in drawn]

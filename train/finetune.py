@@ -1,4 +1,4 @@
-"""Fine-tune a multi-label classifier with states from labelled reports.
+"""Fine-tune a multi-label classifier with states from labelled reports, or a tagger from reports with spans.
 
     python -m train.finetune runs/20260101-120000
     torchrun --nproc-per-node 8 -m train.finetune runs/20260101-120000
@@ -20,8 +20,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +29,30 @@ from accelerate import PartialState
 from accelerate.utils import set_seed
 from transformers import PreTrainedModel
 
-from medbertde.inference.checkpoint import CheckpointFacts, Lineage, LoadedModel, load_checkpoint, save_checkpoint
-from medbertde.parts import Parts, divide, require_workable
+from medbertde.inference.checkpoint import CheckpointFacts, LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.parts import Parts, divide, require_marked, require_workable
 from medbertde.report_file import read_records
-from medbertde.schema import Schema, load_schema
+from medbertde.schema import Kind, Schema, load_schema
 from medbertde.text import content_hash
-from medbertde.types import Metrics, Reading, ReportRecord, Task, TrainingRefused, UserError
+from medbertde.types import Metrics, Reading, ReliabilityBin, ReportRecord, Task, TrainingRefused, UserError
 from train.classifier import build_model, predict_logits
-from train.compare import Judged, by_report, comparison
+from train.compare import Judged, by_report, comparison, reliability
 from train.dataset import Example, examples
 from train.doubt import doubted
 from train.evaluate import best_temperature, best_threshold, measure
 from train.fit import Watch, fit, state_folder
-from train.lineage import git_commit
+from train.lineage import run_lineage
 from train.run_folder import (
     LABELS_FILE,
     FinetuneConfig,
     read_config,
+    report_keys,
     write_lines,
     write_metrics,
     write_refusal,
 )
+from train.span_run import finish
+from train.spans import build_span_model, require_for_spans
 
 
 def split(folder: Path, config: FinetuneConfig, schema: Schema) -> Parts:
@@ -65,7 +66,7 @@ def split(folder: Path, config: FinetuneConfig, schema: Schema) -> Parts:
         test_share=config.test_share,
         validation_share=config.validation_share,
     )
-    require_workable(parts, len(own))
+    (require_marked if schema.kind is Kind.SPANS else require_workable)(parts, len(own))
     return parts
 
 
@@ -118,6 +119,8 @@ def train(folder: Path, watch: Watch = lambda _epoch, _loss: None) -> Metrics:
     schema = load_schema(config.schema_id)
     set_seed(config.seed)
     parts = split(folder, config, schema)
+    if schema.kind is Kind.SPANS:
+        return _train_on_spans(folder, config, schema, parts, watch)
     base = reading(load_checkpoint(Path(config.base_model)), config.reads)
     model = fit(build_model(base, schema), base, parts, config, schema, folder, watch)
     pad_id = base.encoder.pad_id
@@ -133,7 +136,7 @@ def train(folder: Path, watch: Watch = lambda _epoch, _loss: None) -> Metrics:
         reads=base.facts.reads,
         thresholds=thresholds,
         temperatures=temperatures,
-        lineage=_lineage(folder, config, base),
+        lineage=run_lineage(folder, config, base),
     )
     held_out = examples(parts.test, schema, base, config.uncertain)
     truth = np.array([example.targets[: len(schema.labels)] for example in held_out]).astype(np.int64)
@@ -144,17 +147,30 @@ def train(folder: Path, watch: Watch = lambda _epoch, _loss: None) -> Metrics:
     if config.half_weights:
         model = model.half()
     compared = comparison(truth, new, old)
-    told = replace(facts, metrics=metrics, figures=_card_figures(parts, compared["intervals"]["new"]))
-    save_checkpoint(model, base.tokenizer, told, folder / "checkpoint")
-    write_lines(folder / "held_out.jsonl", by_report(_keys(parts.test), schema.label_ids, truth, new, old))
     kept = judged(logits, schema, facts)
+    told = replace(
+        facts,
+        metrics=metrics,
+        figures=_card_figures(parts, compared["intervals"]["new"]),
+        reliability=_validation_reliability(gold, kept),
+    )
+    save_checkpoint(model, base.tokenizer, told, folder / "checkpoint")
+    write_lines(folder / "held_out.jsonl", by_report(report_keys(parts.test), schema.label_ids, truth, new, old))
     doubts = _doubts(folder, schema, parts, {"validation": (gold, kept), "test": (truth, new)})
     write_lines(folder / "doubted.jsonl", doubts)
     before = asdict(measure(truth, old.scores, old.thresholds, schema.label_ids)) if old else None
-    figures = {"new": asdict(metrics), "old": before, "reports": _sizes(parts), "thresholds": thresholds}
+    figures = {"new": asdict(metrics), "old": before, "reports": parts.sizes, "thresholds": thresholds}
     write_metrics(folder, figures | compared)
     shutil.rmtree(state_folder(folder))
     return metrics
+
+
+def _train_on_spans(folder: Path, config: FinetuneConfig, schema: Schema, parts: Parts, watch: Watch) -> Metrics:
+    """The job for a schema of spans: the same loop, other figures. Reports are read in windows, whatever the base."""
+    require_for_spans(config)
+    base = reading(load_checkpoint(Path(config.base_model)), Reading.WINDOWS)
+    model = fit(build_span_model(base, schema), base, parts, config, schema, folder, watch)
+    return finish(folder, config, schema, base, parts, model)
 
 
 def _doubts(
@@ -171,14 +187,14 @@ def _doubts(
         given = [record.labels for record in chosen]
         found += [
             {**row, "part": part}
-            for row in doubted(_keys(chosen), schema.label_ids, given, truth[mine], said.scores[mine])
+            for row in doubted(report_keys(chosen), schema.label_ids, given, truth[mine], said.scores[mine])
         ]
     return sorted(found, key=lambda row: float(row["support"]))
 
 
 def _card_figures(parts: Parts, intervals: Mapping[str, Sequence[float] | None]) -> dict[str, float]:
     """What the model card tells beside the figures: numbers of reports, and intervals."""
-    counts = {f"reports, {name}": float(count) for name, count in _sizes(parts).items()}
+    counts = {f"reports, {name}": float(count) for name, count in parts.sizes.items()}
     ends = {
         f"{name}, 95 % interval {end}": value
         for name, found in intervals.items()
@@ -187,29 +203,18 @@ def _card_figures(parts: Parts, intervals: Mapping[str, Sequence[float] | None])
     return counts | ends
 
 
-def _keys(records: Sequence[ReportRecord]) -> list[str]:
-    """How the held-out reports are named outside of the run: by id, else by content hash."""
-    return [record.id or content_hash(record.text) for record in records]
+def _validation_reliability(gold: np.ndarray, said: Judged) -> tuple[ReliabilityBin, ...]:
+    """How often what got a certain probability was there, in the validation reports; the test reports stay unseen.
+
+    All findings together, since one alone has too few reports; `gold` is `(reports, outputs)`, "present" first.
+    """
+    rows = reliability(gold[:, : said.scores.shape[1]].astype(np.int64), said)
+    return tuple(ReliabilityBin(row["score"], row["share"], int(row["decisions"])) for row in rows)
 
 
 def reading(base: LoadedModel, reads: Reading | None) -> LoadedModel:
     """The base reading reports as asked for, else as it does already."""
     return base if reads is None else replace(base, facts=replace(base.facts, reads=reads))
-
-
-def _lineage(folder: Path, config: FinetuneConfig, base: LoadedModel) -> Lineage:
-    return Lineage(
-        base_model=base.version,
-        data_hash=sha256((folder / LABELS_FILE).read_bytes()).hexdigest(),
-        git_commit=git_commit(),
-        seed=config.seed,
-        run_id=config.run_id,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def _sizes(parts: Parts) -> dict[str, int]:
-    return {name: len(getattr(parts, name)) for name in ("train", "validation", "test")}
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ state as if nothing had happened.
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,18 +23,20 @@ from accelerate.utils import gather_object
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import PreTrainedModel
 
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.parts import Parts
-from medbertde.schema import Schema
-from train.classifier import adapt, batch_loss, class_weights, learning_groups, merged, predict_logits
-from train.dataset import Example, buckets, collate, examples
+from medbertde.schema import Kind, Schema
+from train.classifier import adapt, learning_groups, merged
+from train.dataset import buckets
 from train.epochs import Epochs
+from train.findings import FindingsObjective
+from train.objective import Objective
 from train.resume import load_optimizer, load_weights, read_progress, save_state
 from train.run_folder import CONFIG_FILE, LABELS_FILE, FinetuneConfig, RunLog
 from train.schedule import seed_of
+from train.spans import SpanObjective
 from train.steps import accelerator, apply_gradients, require_finite
 
 BEST_FILE = "best.safetensors"
@@ -66,10 +70,10 @@ def fit(
 
 @dataclass
 class Best:
-    """The trained weights of the epoch (from 1) with the lowest validation loss so far, the higher F1 among equals."""
+    """The trained weights of the best epoch (from 1) so far; `quality` is the rank its objective gave it."""
 
     keep_last: bool = False
-    quality: tuple[float, float] = (-math.inf, -1.0)  # minus the loss, F1
+    quality: tuple[float, float] = (-math.inf, -math.inf)
     epoch: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
 
@@ -89,7 +93,7 @@ class Best:
 
     def save(self, folder: Path) -> None:
         """Write beside and rename."""
-        facts = {"loss": str(self.quality[0]), "f1": str(self.quality[1]), "epoch": str(self.epoch)}
+        facts = {"quality": json.dumps(self.quality), "epoch": str(self.epoch)}
         partial = folder / f".{BEST_FILE}.partial"
         save_file(self.weights, partial, metadata=facts)
         partial.replace(folder / BEST_FILE)
@@ -100,7 +104,8 @@ class Best:
             with safe_open(folder / BEST_FILE, "pt") as file:
                 facts = file.metadata()
                 self.weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-            self.quality, self.epoch = (float(facts["loss"]), float(facts["f1"])), int(facts["epoch"])
+            first, second = json.loads(facts["quality"])
+            self.quality, self.epoch = (first, second), int(facts["epoch"])
 
 
 class Fitting:
@@ -116,9 +121,9 @@ class Fitting:
         folder: Path,
     ) -> None:
         self.accelerator = accelerator(config.precision)
-        self._config, self._schema, self._base = config, schema, base
+        self._config, self._objective = config, _objective(schema, base, config)
         self._epochs = Epochs(config, parts, schema)
-        self._validation = self._examples(parts.validation)
+        self._validation = self._objective.examples(parts.validation)
         self._folder, self._key = state_folder(folder), _key(folder)
         self._folder.mkdir(exist_ok=True)
         self._saved = time.monotonic()
@@ -140,7 +145,7 @@ class Fitting:
     def epoch(self) -> None:
         """The rest of this epoch's steps."""
         number = self.progress.phase
-        pool = self._examples(self._epochs.draw(number))
+        pool = self._objective.examples(self._epochs.draw(number))
         plan = buckets([example.tokens for example in pool], self._config.batch_tokens, self._random(number))
         self.progress.total = self.progress.total or self._config.epochs * len(plan)
         self.weigh(pool)
@@ -154,56 +159,52 @@ class Fitting:
                 self._save()
         self.progress.phase, self.progress.step = number + 1, 0
 
-    def weigh(self, pool: Sequence[Example]) -> None:
+    def weigh(self, pool: Sequence[Any]) -> None:
         """Fix what a positive target of each output weighs, once for the whole run."""
         if self._weights is None:
-            self._weights = class_weights(pool) if self._config.class_weights else torch.ones(len(pool[0].targets))
+            self._weights = self._objective.weights(pool)
 
     def validate(self) -> float:
         """The validation loss after an epoch; keeps the weights if they are the best, and the state."""
-        quality = _quality(self._predict(), self._validation)
-        require_finite(quality[0])
-        self._write(validation_f1=quality[1], validation_loss=-quality[0])
-        better = self.best.offer(self._plain, quality, self.progress.phase)
+        quality = self._objective.quality(self._predict(), self._validation)
+        require_finite(quality.loss)
+        self._write(validation_f1=quality.f1, validation_loss=quality.loss)
+        better = self.best.offer(self._plain, quality.rank, self.progress.phase)
         if better and self.accelerator.is_main_process:
             self.best.save(self._folder)
         self._save()
-        return -quality[0]
+        return quality.loss
 
     def result(self) -> PreTrainedModel:
         """The best model, in the precision it is served in."""
         self.best.give(self._plain)
         return merged(self.accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)).eval()
 
-    def step(self, batch: Sequence[Example], share: float) -> float:
+    def step(self, batch: Sequence[Any], share: float) -> float:
         """One update from this process's part of the batch, when `share` of the run is done; the whole batch's loss."""
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
         mine = batch[rank::processes]
-        known = sum(target >= 0 for example in batch for target in example.targets)
+        known = self._objective.targets(batch)
         torch.manual_seed(seed_of(self._config.seed, self.progress.done, rank))  # dropout
-        rows = collate(mine or batch[:1], self._base.encoder.pad_id).to(self.accelerator.device)
+        rows = self._objective.collate(mine or batch[:1]).to(self.accelerator.device)
         assert self._weights is not None
         weight = self._weights.to(self.accelerator.device) * _positive_weight(self._config, share)
         with self.accelerator.autocast():
-            loss = batch_loss(self._model, rows, weight) * (bool(mine) / max(1, known))
+            loss = self._objective.loss(self._model, rows, weight) * (bool(mine) / max(1, known))
         value = float(self.accelerator.reduce(loss.detach(), "sum"))
         require_finite(value)
         self.accelerator.backward(loss * processes)  # gradients are averaged over the processes
         apply_gradients(self.accelerator, self._model, self._optimizer, _learning_rate(self._config, share))
         return value
 
-    def _predict(self) -> np.ndarray:
-        """Validation logits; each process computes its share, all get the whole."""
+    def _predict(self) -> list[np.ndarray]:
+        """What the model says about each validation report; each process computes its share, all get the whole."""
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
-        found = predict_logits(self._plain, self._validation[rank::processes], self._base.encoder.pad_id)
-        parts = gather_object([found])
-        whole = np.empty((len(self._validation), found.shape[1]))
+        parts = gather_object([list(self._objective.predict(self._plain, self._validation[rank::processes]))])
+        whole = [np.empty(0)] * len(self._validation)
         for start, part in enumerate(parts):
             whole[start::processes] = part
         return whole
-
-    def _examples(self, records: Sequence[object]) -> list[Example]:
-        return examples(records, self._schema, self._base, self._config.uncertain)  # type: ignore[arg-type]
 
     def _random(self, epoch: int) -> random.Random:
         return random.Random(self._config.seed + epoch)
@@ -217,6 +218,11 @@ class Fitting:
         self._saved = time.monotonic()
         if self.accelerator.is_main_process:
             save_state(self._folder, self._key, self.progress, self._plain, self._optimizer)
+
+
+def _objective(schema: Schema, base: LoadedModel, config: FinetuneConfig) -> Objective:
+    """Findings or spans, as the schema says."""
+    return SpanObjective(schema, base) if schema.kind is Kind.SPANS else FindingsObjective(schema, base, config)
 
 
 def _trained(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -241,13 +247,3 @@ def _learning_rate(config: FinetuneConfig, share: float) -> float:
 def _positive_weight(config: FinetuneConfig, share: float) -> float:
     """`positive_weight` for half of the run, then down to 1 at three quarters: the rest learns calibrated scores."""
     return 1 + (config.positive_weight - 1) * min(1.0, max(0.0, 3 - 4 * share))
-
-
-def _quality(logits: np.ndarray, pool: Sequence[Example]) -> tuple[float, float]:
-    """Minus the mean cross-entropy, and micro F1 over all outputs at 0.5; unknown targets count for neither."""
-    gold = np.array([example.targets for example in pool])
-    known = gold >= 0
-    decided = (logits > 0) & known
-    f1 = 2 * float((decided & (gold == 1)).sum()) / max(1.0, float(decided.sum() + (gold == 1).sum()))
-    loss = binary_cross_entropy_with_logits(torch.from_numpy(logits[known]), torch.from_numpy(gold[known]))
-    return -round(loss.item(), 5), round(f1, 4)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from medbertde.inference.checkpoint import CheckpointFacts, Lineage, load_checkpoint, save_checkpoint
 from medbertde.types import Task, UserError
-from train.lineage import git_commit
+from train.lineage import ancestors_of, git_commit
 from train.mlm import held_out_batches, held_out_sums, make_batch
 from train.pretrain_config import PretrainConfig, parse
 from train.pretrain_start import Run, prepare
@@ -152,6 +152,7 @@ def _facts(run: Run) -> CheckpointFacts:
         figures={"held_out_loss": best, "held_out_perplexity": math.exp(best)},
         lineage=Lineage(
             base_model=config.base,
+            ancestors=ancestors_of(Path(config.base), Path(config.base).name) if config.base else (),
             data_hash=run.data_hash,
             git_commit=git_commit(),
             seed=config.seed,

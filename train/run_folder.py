@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from medbertde.parts import TEST_SHARE, VALIDATION_SHARE
-from medbertde.types import Reading, TrainingRefused, UserError
+from medbertde.text import content_hash
+from medbertde.types import Reading, ReportRecord, TrainingRefused, UserError
 
 CONFIG_FILE = "config.json"
 LABELS_FILE = "labels.jsonl"
@@ -168,6 +169,11 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         with suppress(ValueError):
             found.append(json.loads(line))
     return found
+
+
+def report_keys(records: Sequence[ReportRecord]) -> list[str]:
+    """How reports are named in what comes out of a run: by id, else by content hash."""
+    return [record.id or content_hash(record.text) for record in records]
 
 
 def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

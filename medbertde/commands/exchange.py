@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medbertde.commands.console import DONE, ROWS_LEFT_OUT, opened, print_table, require_free, say, tell, tell_fault
-from medbertde.commands.options import Command, output
+from medbertde.commands.options import Command, identifying, output
 from medbertde.types import InvalidFile, Progress, Provenance, State
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def add(command: Command) -> None:
     )
     bring.add_argument("--schema", required=True, help="the findings that the reports are labelled with: chest_xray, …")
     _add_meanings(bring)
+    identifying(bring)
     take = command("export", export)
     take.add_argument("--schema", required=True, help="the findings whose labels are taken out: chest_xray, …")
     _add_filters(take)
@@ -35,20 +36,26 @@ def add(command: Command) -> None:
 def import_file(args: argparse.Namespace) -> int:
     """Put the reports of a file, with their labels if there are any, into the annotation queue."""
     from medbertde.services.exchange.incoming.plan import Choices
+    from medbertde.services.screened_records import HELD_BACK, Treatment, became
 
+    treatment = Treatment(args.identifying) if args.identifying else None
     choices = Choices(_pairs(args.column), _pairs(args.name), _pairs(args.value), args.sheet)
     name, data = args.file.name, args.file.read_bytes()
     with opened() as (services, user):
         if args.preview:
             _print_preview(services.files.preview(user, args.schema, name, data, choices))
             return DONE
-        result = services.files.import_file(user, args.schema, name, data, choices, _tell_progress)
+        result = services.files.import_file(user, args.schema, name, data, choices, _tell_progress, treatment)
     for number, notice in result.rejected:
         tell_fault(number, notice)
-    counts = (result.added, result.duplicates, result.labelled, len(result.rejected))
+    held = sum(notice.code == HELD_BACK for _, notice in result.rejected)
+    counts = (result.added, result.duplicates, result.labelled, len(result.rejected) - held)
     de = "{} neu, {} schon vorhanden, {} mit Labels, {} abgelehnt.".format(*counts)
     en = "{} new, {} known already, {} with labels, {} rejected.".format(*counts)
     print(say(de, en))
+    if result.screened:
+        found = became(result.screened)
+        tell(found.de, found.en)
     return ROWS_LEFT_OUT if result.rejected else DONE
 
 

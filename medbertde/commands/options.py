@@ -21,3 +21,13 @@ def output(added: argparse.ArgumentParser, what: str, *, required: bool = True) 
     """`--out FILE` and `--force`."""
     added.add_argument("--out", type=Path, required=required, help=what)
     added.add_argument("--force", action="store_true", help="replace the output file if it is there already")
+
+
+def identifying(added: argparse.ArgumentParser) -> None:
+    """`--identifying`: what happens to reports that could show who a person is."""
+    added.add_argument(
+        "--identifying",
+        choices=("hold", "replace", "keep"),
+        help="reports with names and the like: hold them back, replace by placeholders, or keep them as they are; "
+        "default: by MEDBERTDE_DEIDENTIFICATION (docs/deidentification.md)",
+    )

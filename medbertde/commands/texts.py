@@ -21,7 +21,7 @@ from medbertde.commands.console import (
     tell,
     written,
 )
-from medbertde.commands.options import Command, output
+from medbertde.commands.options import Command, identifying, output
 from medbertde.text import decode
 
 
@@ -32,6 +32,7 @@ def add(command: Command) -> None:
     reading.add_argument("--model", default="mini-chest-xray", help="catalogue id, checkpoint folder or Hub id")
     output(reading, "answers: .jsonl, .csv or .parquet")
     reading.add_argument("--resume", action="store_true", help="go on with what an interrupted call has left")
+    identifying(reading)
     command("models", models)
     hide = command("deidentify", deidentify)
     hide.add_argument("file", type=Path, metavar="FILE", help="a text in UTF-8; - reads standard input")
@@ -45,12 +46,14 @@ def add(command: Command) -> None:
 
 
 def predict(args: argparse.Namespace) -> int:
-    """Answer every report of a file: findings, or spans. A row that cannot be read is told. Runs under a launcher too."""
+    """Answer every report of a file, findings or spans; rows that cannot be read are told. Works under a launcher."""
     from medbertde.services.bulk import Order, Watch, predict_file
     from medbertde.services.journal import Part
+    from medbertde.services.screened_records import Treatment
 
     part = Part(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
-    order = Order(args.file, args.out, args.model, resume=args.resume, force=args.force, part=part)
+    treatment = Treatment(args.identifying) if args.identifying else None
+    order = Order(args.file, args.out, args.model, args.resume, args.force, part, treatment)
     with opened() as (services, user), Bar(quiet=part.index > 0) as bar:
         services.access.require_terms(user)
         try:
@@ -61,7 +64,7 @@ def predict(args: argparse.Namespace) -> int:
     if outcome is None:
         return DONE
     rows, answered = outcome.rows, outcome.answered
-    counted = say(f"{answered} von {rows} Befunden beantwortet", f"{answered} of {rows} reports answered")
+    counted = say(f"{answered} von {rows} Befunden klassifiziert", f"{answered} of {rows} reports classified")
     left_out = say(f", {rows - answered} ausgelassen", f", {rows - answered} left out") if answered < rows else ""
     print(f"{counted}{left_out} ({outcome.precision}): {args.out}")
     if outcome.remarks:

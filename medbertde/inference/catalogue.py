@@ -179,6 +179,11 @@ def find(name: str) -> Entry | None:
     return next((entry for entry in CATALOGUE if entry.id == name), None)
 
 
+def hub_id_of(folder: Path) -> str | None:
+    """The Hub id of a folder that was downloaded from there, None for any other folder."""
+    return hub.repository_of(folder.absolute())
+
+
 def resolve(name: str, cache: Path | None = None, *, on_bytes: OnBytes | None = None) -> Path:
     """The checkpoint folder of a catalogue id, a folder or a Hub id (``owner/name``, optionally ``@revision``).
 

@@ -23,6 +23,7 @@ from transformers import (
     AutoConfig,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -33,24 +34,38 @@ from medbertde.inference.memory import available_bytes
 from medbertde.inference.tokenizer_files import read_tokenizer
 from medbertde.inference.tokens import Pieces, TextEncoder, text_encoder
 from medbertde.inference.weights_file import WEIGHTS_FILE, read_weights_file
-from medbertde.schema import Schema, load_schema
-from medbertde.types import CheckpointRefused, InvalidSchema, Metrics, Reading, State, Task
+from medbertde.schema import Kind, Schema, load_schema
+from medbertde.span_tags import tag_names
+from medbertde.types import CheckpointRefused, InvalidSchema, Metrics, Reading, ReliabilityBin, State, Task
 
 FACTS_FILE = "medbertde.json"
 FORMAT = 1
 REFUSED_SUFFIXES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".py"})
 
-_ARCHITECTURES = {"ForMaskedLM": Task.FILL_MASK, "ForSequenceClassification": Task.CLASSIFY}
-_LOADERS = {Task.FILL_MASK: AutoModelForMaskedLM, Task.CLASSIFY: AutoModelForSequenceClassification}
+_ARCHITECTURES = {
+    "ForMaskedLM": Task.FILL_MASK,
+    "ForSequenceClassification": Task.CLASSIFY,
+    "ForTokenClassification": Task.NER,
+}
+_LOADERS = {
+    Task.FILL_MASK: AutoModelForMaskedLM,
+    Task.CLASSIFY: AutoModelForSequenceClassification,
+    Task.NER: AutoModelForTokenClassification,
+}
 _UNLIMITED = 1_000_000  # tokenizers without a limit report an astronomically large one
 _BYTES_PER_PARAMETER = 4  # weights are served in float32
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a checkpoint comes from, so that it can be made again."""
+    """Where a checkpoint comes from, so that it can be made again.
+
+    `ancestors` are all models it goes back to, the first one first and the base model last; empty for a model that
+    began untrained, and in checkpoints made before this was kept.
+    """
 
     base_model: str | None = None
+    ancestors: tuple[str, ...] = ()
     data_hash: str | None = None
     git_commit: str | None = None
     seed: int | None = None
@@ -66,6 +81,7 @@ class CheckpointFacts:
     `thresholds` maps every label to its decision threshold on the calibrated probability of `present`.
     `temperatures` divides the logits; a key is a label (all its states) or one output such as ``Erguss:absent``.
     `figures` holds numbers that are no classifier metrics, such as the loss of a masked language model.
+    `reliability` sets probabilities beside what was true in the validation reports; empty in checkpoints made before.
     """
 
     name: str
@@ -77,6 +93,7 @@ class CheckpointFacts:
     temperatures: Mapping[str, float] = field(default_factory=dict)
     metrics: Metrics | None = None
     figures: Mapping[str, float] = field(default_factory=dict)
+    reliability: tuple[ReliabilityBin, ...] = ()
     lineage: Lineage = field(default_factory=Lineage)
 
 
@@ -84,7 +101,8 @@ class CheckpointFacts:
 class LoadedModel:
     """A checked checkpoint in memory: frozen weights, eval mode, never changed after loading.
 
-    `outputs` names the classifier's sigmoid outputs by column; `version` is what every answer names.
+    `outputs` names the columns: a classifier's sigmoid outputs, the tags of a model that marks spans; `version` is what
+    every answer names.
     """
 
     model: PreTrainedModel
@@ -108,6 +126,11 @@ class LoadedModel:
         """The calibration temperature of each output column (1 where none is given)."""
         given = self.facts.temperatures
         return tuple(given.get(output, given.get(output.partition(":")[0], 1.0)) for output in self.outputs)
+
+    @property
+    def span_temperature(self) -> float:
+        """The calibration temperature of a model that marks spans: one for all labels."""
+        return next(iter(self.facts.temperatures.values()), 1.0)
 
     @property
     def device(self) -> torch.device:
@@ -146,7 +169,7 @@ def load_checkpoint(folder: Path, device: str = "cpu", *, name: str | None = Non
     loader = _LOADERS[task]
     config = _config(folder)
     tokenizer = _tokenizer(folder, config)
-    schema, outputs = _check_labels(folder, facts, config) if task is Task.CLASSIFY else (None, ())
+    schema, outputs = (None, ()) if task is Task.FILL_MASK else _check_labels(folder, facts, config)
     _check_memory(folder, loader, config, device)
     model = _model(folder, loader)
     max_tokens = _max_tokens(model, tokenizer)
@@ -204,10 +227,23 @@ def read_facts(folder: Path) -> CheckpointFacts:
             temperatures={str(label): float(value) for label, value in raw.get("temperatures", {}).items()},
             metrics=Metrics(**raw["metrics"]) if raw.get("metrics") else None,
             figures={str(name): float(value) for name, value in raw.get("figures", {}).items()},
-            lineage=Lineage(**raw.get("lineage", {})),
+            reliability=tuple(_reliability_bin(**row) for row in raw.get("reliability", ())),
+            lineage=_lineage(**raw.get("lineage", {})),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         _refuse(folder, f"{FACTS_FILE} ist fehlerhaft ({error})", f"{FACTS_FILE} is malformed ({error})", error)
+
+
+def _lineage(ancestors: list[str] | tuple[str, ...] = (), **facts: Any) -> Lineage:
+    return Lineage(ancestors=tuple(map(str, ancestors)), **facts)
+
+
+def _reliability_bin(probability: float, observed: float, n: int) -> ReliabilityBin:
+    """One row of the table; `ValueError` for numbers that cannot be."""
+    row = ReliabilityBin(float(probability), float(observed), int(n))
+    if not (0 <= row.probability <= 1 and 0 <= row.observed <= 1 and row.n > 0):
+        raise ValueError(f"reliability: {row.probability}, {row.observed}, {row.n}")
+    return row
 
 
 def _refuse(folder: Path, de: str, en: str, cause: BaseException | None = None) -> NoReturn:
@@ -281,8 +317,10 @@ def _architecture(folder: Path, raw: Mapping[str, Any]) -> Task:
             return task
     _refuse(
         folder,
-        f"die Architektur {names[0]} ist nicht verwendbar; erwartet wird …ForMaskedLM oder …ForSequenceClassification",
-        f"the architecture {names[0]} cannot be used; expected is …ForMaskedLM or …ForSequenceClassification",
+        f"die Architektur {names[0]} ist nicht verwendbar; erwartet wird …ForMaskedLM, …ForSequenceClassification oder "
+        "…ForTokenClassification",
+        f"the architecture {names[0]} cannot be used; expected is …ForMaskedLM, …ForSequenceClassification or "
+        "…ForTokenClassification",
     )
 
 
@@ -326,7 +364,7 @@ def _tokenizer(folder: Path, config: PretrainedConfig) -> PreTrainedTokenizerBas
 
 
 def _check_labels(folder: Path, facts: CheckpointFacts, config: PretrainedConfig) -> tuple[Schema, tuple[str, ...]]:
-    """Schema and output names of a classifier, refused where they do not belong together."""
+    """Schema and output names of a model with labels, refused where they do not belong together."""
     try:
         schema = load_schema(facts.schema_id or "")
     except InvalidSchema as error:
@@ -338,6 +376,10 @@ def _check_labels(folder: Path, facts: CheckpointFacts, config: PretrainedConfig
             f"it belongs to version {facts.schema_version} of the schema {schema.id}, current is {schema.version}",
         )
     outputs = tuple(str(name) for _, name in sorted((config.id2label or {}).items()))
+    if facts.task is Task.NER:
+        _check_tags(folder, schema, outputs)
+        _check_temperatures(folder, facts)
+        return schema, outputs
     expected = {output_names(schema, states=states) for states in (False, True)}
     if sorted(outputs) not in [sorted(names) for names in expected]:
         missing = sorted(set(schema.label_ids) - set(outputs))
@@ -359,6 +401,24 @@ def _check_labels(folder: Path, facts: CheckpointFacts, config: PretrainedConfig
     return schema, outputs
 
 
+def _check_tags(folder: Path, schema: Schema, outputs: tuple[str, ...]) -> None:
+    """Refuse a schema whose labels are not spans, and outputs that are not its tags in their order."""
+    if schema.kind is not Kind.SPANS:
+        _refuse(
+            folder,
+            f"es markiert Textstellen, das Schema {schema.id} hat aber Befunde (kind: findings)",
+            f"it marks spans, but the schema {schema.id} has findings (kind: findings)",
+        )
+    if outputs != tag_names(schema.label_ids):
+        _refuse(
+            folder,
+            f"seine {len(outputs)} Ausgaben sind nicht O und je B und I der {len(schema.labels)} Labels des Schemas "
+            f"{schema.id} in dessen Reihenfolge",
+            f"its {len(outputs)} outputs are not O and B and I of each of the {len(schema.labels)} labels of the "
+            f"schema {schema.id} in its order",
+        )
+
+
 def _check_calibration(folder: Path, facts: CheckpointFacts, schema: Schema) -> None:
     without = [label for label in schema.label_ids if not 0 < facts.thresholds.get(label, -1.0) < 1]
     if without:
@@ -367,6 +427,10 @@ def _check_calibration(folder: Path, facts: CheckpointFacts, schema: Schema) -> 
             f"{FACTS_FILE} nennt keine Schwelle zwischen 0 und 1 für {_listed(without)}",
             f"{FACTS_FILE} gives no threshold between 0 and 1 for {_listed(without)}",
         )
+    _check_temperatures(folder, facts)
+
+
+def _check_temperatures(folder: Path, facts: CheckpointFacts) -> None:
     bad = [name for name, value in facts.temperatures.items() if not 0 < value < float("inf")]
     if bad:
         _refuse(
@@ -473,12 +537,14 @@ def save_checkpoint(
 
 def model_card(facts: CheckpointFacts) -> str:
     """The README of a checkpoint in Markdown: what it is for, its figures and its lineage."""
-    purpose = (
-        f"Multi-label classifier for German radiology reports, schema `{facts.schema_id}` version "
-        f"{facts.schema_version}. Outputs are independent sigmoids; `{FACTS_FILE}` holds thresholds and temperatures."
-        if facts.task is Task.CLASSIFY
-        else "Masked language model for German clinical text."
-    )
+    purpose = {
+        Task.CLASSIFY: f"Multi-label classifier for German radiology reports, schema `{facts.schema_id}` version "
+        f"{facts.schema_version}. Outputs are independent sigmoids; `{FACTS_FILE}` holds thresholds and temperatures.",
+        Task.NER: f"Marks spans in German clinical text (token classification), schema `{facts.schema_id}` version "
+        f"{facts.schema_version}. Outputs are BIO tags; the first piece of a word decides. F1, precision and recall "
+        "count a span only where both ends and its label are right.",
+        Task.FILL_MASK: "Masked language model for German clinical text.",
+    }[facts.task]
     figures = dict(facts.figures)
     if facts.metrics is not None:
         summary = asdict(facts.metrics)
@@ -490,9 +556,13 @@ def model_card(facts: CheckpointFacts) -> str:
         *("", "## Figures on held-out reports", "", "| figure | value |", "|---|---|"),
         *(f"| {name} | {value:.4g} |" for name, value in figures.items()),
         *("", "## Lineage", "", "| fact | value |", "|---|---|"),
-        *(
-            f"| {name} | {value if value is not None else 'not recorded'} |"
-            for name, value in asdict(facts.lineage).items()
-        ),
+        *(f"| {name} | {_told(value)} |" for name, value in asdict(facts.lineage).items()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _told(value: object) -> str:
+    """A fact of the lineage in the card."""
+    if isinstance(value, tuple):
+        return " → ".join(map(str, value)) or "none"
+    return "not recorded" if value is None else str(value)

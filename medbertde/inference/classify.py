@@ -56,6 +56,7 @@ def require(model: LoadedModel, task: Task) -> None:
     de, en = {
         Task.CLASSIFY: ("keine Befunde erkennen", "classify findings"),
         Task.FILL_MASK: ("keine Lücken füllen", "fill masks"),
+        Task.NER: ("keine Textstellen markieren", "mark spans"),
     }[task]
     raise ModelUnavailable(
         f"Das Modell {model.version} kann {de}. Bitte ein dafür trainiertes Modell wählen.",

@@ -130,7 +130,7 @@ def _connects(endpoint: str) -> bool:
 # ------------------------------------------------------------------------------------------------ download
 
 
-def _token() -> str | bool:
+def token() -> str | bool:
     """The token to send; False, not None: a token that someone once stored on this machine is not used either."""
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if token and not _TOKEN.fullmatch(token):  # as a header it would be repeated in the client's own error
@@ -144,7 +144,7 @@ def _token() -> str | bool:
 
 
 def _snapshot(repo: str, revision: str | None, cache: Path, patterns: list[str], on_bytes: OnBytes | None) -> Path:
-    token = _token()
+    own = token()
     try:
         return Path(
             snapshot_download(
@@ -152,7 +152,7 @@ def _snapshot(repo: str, revision: str | None, cache: Path, patterns: list[str],
                 revision=revision,
                 cache_dir=cache,
                 allow_patterns=patterns,
-                token=token,
+                token=own,
                 tqdm_class=_listening(on_bytes) if on_bytes else None,
             )
         )

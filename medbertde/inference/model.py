@@ -13,8 +13,9 @@ from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify
 from medbertde.inference.explain import DEFAULT, Baseline, explain, explain_all, explain_word, faithfulness
 from medbertde.inference.fill_mask import fill_mask
+from medbertde.inference.mark import mark
 from medbertde.inference.runtime import pick_device
-from medbertde.types import Attribution, Candidate, Faithfulness, Prediction, State
+from medbertde.types import Attribution, Candidate, Faithfulness, Marking, Prediction, State
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Model:
     def classify(self, texts: Sequence[str]) -> list[Prediction]:
         """The findings of each text."""
         return classify(self.loaded, texts)
+
+    def mark(self, texts: Sequence[str]) -> list[Marking]:
+        """The spans of each text, with places in the NFC text."""
+        return mark(self.loaded, texts)
 
     def fill_mask(self, text: str, top_k: int = 10) -> list[Candidate]:
         """The likeliest words for `[MASK]`, best first."""

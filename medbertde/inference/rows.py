@@ -74,16 +74,17 @@ def _computed(forward: Forward, rows: Sequence[Sequence[int]]) -> Tensor:
         return forward.logits(rows)
     except torch.OutOfMemoryError:
         if len(rows) == 1:
-            raise _too_large() from None
+            raise too_large() from None
     torch.accelerator.empty_cache() if torch.accelerator.is_available() else None
     middle = len(rows) // 2
     try:
         return torch.cat([forward.logits(rows[:middle]), forward.logits(rows[middle:])])
     except torch.OutOfMemoryError:
-        raise _too_large() from None
+        raise too_large() from None
 
 
-def _too_large() -> ModelUnavailable:
+def too_large() -> ModelUnavailable:
+    """The refusal where the device's memory does not suffice."""
     return ModelUnavailable(
         "Der Speicher des Rechengeräts reicht nicht, auch nicht für halb so viele Texte auf einmal. Bitte andere "
         "Programme auf dem Gerät beenden oder MEDBERTDE_DEVICE=cpu setzen.",

@@ -21,6 +21,7 @@ from medbertde.inference.explain import explain
 from medbertde.inference.fill_mask import fill_mask
 from medbertde.inference.forward import Precision, forward_of, prepare
 from medbertde.inference.joined import Joiner
+from medbertde.inference.mark import mark
 from medbertde.inference.rows import Stop, never
 from medbertde.text import MASK, MAX_CHARS
 from medbertde.types import Attribution, Candidate, CheckpointRefused, ModelUnavailable, Prediction, State, Task
@@ -37,7 +38,7 @@ class Runtime:
     ) -> None:
         """`device` is auto, cpu, cuda or mps; `threads` limits torch on the CPU (0: leave it to torch).
 
-        `precision` is auto, fp32 or bf16 and holds for classifiers, see `forward`.
+        `precision` is auto, fp32 or bf16, see `forward`.
         """
         self.device = pick_device(device)
         self.precision = precision
@@ -62,7 +63,7 @@ class Runtime:
         """A model for `slot`, checked and warmed up, that does not answer yet; `CheckpointRefused` as for `swap`."""
         newcomer = load_checkpoint(folder, self.device, name=name)
         _require_slot(newcomer, slot)
-        if newcomer.task is Task.CLASSIFY:
+        if newcomer.task is not Task.NER:
             prepare(newcomer, self.precision)
         _warm_up(newcomer)
         return newcomer
@@ -144,7 +145,10 @@ def _require_slot(model: LoadedModel, slot: str) -> None:
 
 def _warm_up(model: LoadedModel) -> None:
     """One real answer: the first call pays for memory and kernels, and a model that cannot answer is not served."""
-    if model.task is Task.CLASSIFY:
-        classify(model, [_WARM_UP_TEXT])
-    else:
-        fill_mask(model, _WARM_UP_TEXT, top_k=1)
+    match model.task:
+        case Task.CLASSIFY:
+            classify(model, [_WARM_UP_TEXT])
+        case Task.NER:
+            mark(model, [_WARM_UP_TEXT])
+        case Task.FILL_MASK:
+            fill_mask(model, _WARM_UP_TEXT, top_k=1)

@@ -15,13 +15,17 @@ from medbertde.schema import schema_ids
 from medbertde.services.access import Access
 from medbertde.services.accounts import Accounts
 from medbertde.services.annotate import Annotate
+from medbertde.services.deidentification import Gate
 from medbertde.services.evidence import Evidence
 from medbertde.services.files import Files
+from medbertde.services.model_audits import ModelAudits
 from medbertde.services.models import Models
 from medbertde.services.ordering import Ordering
 from medbertde.services.overview import Overview
+from medbertde.services.proposals import Proposals
 from medbertde.services.reading import Reading
 from medbertde.services.review import Review
+from medbertde.services.screening import Screener
 from medbertde.services.second_opinion import SecondOpinion
 from medbertde.services.team import Team
 from medbertde.services.training import REPLAY, Training
@@ -48,11 +52,14 @@ class Services:
     runtime: Runtime
     access: Access
     accounts: Accounts
+    gate: Gate
     reading: Reading
     models: Models
+    model_audits: ModelAudits
     second_opinion: SecondOpinion
     annotate: Annotate
     evidence: Evidence
+    proposals: Proposals
     files: Files
     team: Team
     ordering: Ordering
@@ -79,19 +86,24 @@ def open_services(
     old_build = None if database.is_postgresql else sqlite.old_build_notice()
     notices = ((old_build,) if old_build else ()) + load_models(runtime, database, shipped)
     access = Access(database, settings)
-    reading, models = Reading(runtime, access), Models(database, runtime, access)
+    gate = Gate(database, access, settings, Screener(settings.deidentification_dates))
+    files = Files(database, access, settings)
+    reading, models = Reading(runtime, access, gate), Models(database, runtime, access)
     services = Services(
         settings=settings,
         database=database,
         runtime=runtime,
         access=access,
         accounts=Accounts(database, access, settings),
+        gate=gate,
         reading=reading,
         models=models,
-        second_opinion=SecondOpinion(runtime, access, models),
+        model_audits=ModelAudits(database, runtime, access),
+        second_opinion=SecondOpinion(runtime, gate, models),
         annotate=Annotate(database, runtime, access, settings),
         evidence=Evidence(database, reading, access),
-        files=Files(database, access, settings),
+        proposals=Proposals(database, access, files),
+        files=files,
         team=Team(database, access),
         ordering=Ordering(database, runtime, access),
         review=Review(database, access),

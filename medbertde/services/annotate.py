@@ -17,8 +17,10 @@ from medbertde.services.files import Files
 from medbertde.services.save_rules import require_evidence, require_version
 from medbertde.services.suggest import suggest
 from medbertde.settings import Settings
-from medbertde.store import labels, projects, queue, reports, reviews, skips, suggestions
+from medbertde.store import labels, projects, proposals, queue, reports, reviews, skips, suggestions
 from medbertde.store.labels import RecentReport
+from medbertde.store.projects import Project
+from medbertde.store.queue import Assigned
 from medbertde.store.session import Database, Session
 from medbertde.types import (
     Conflict,
@@ -27,6 +29,7 @@ from medbertde.types import (
     LabelRevision,
     NotFound,
     Progress,
+    Proposal,
     QueueProgress,
     Rationale,
     Report,
@@ -60,6 +63,7 @@ class WorkItem:
     """A report to label, with what the active model proposes, or a report to correct, with what was saved before.
 
     A `bare` report is drawn to be read without a suggestion; the model's answer is kept, to compare with later.
+    `proposals` are spans that someone has sent here from an explanation; a bare report has none.
     """
 
     report: Report
@@ -67,6 +71,7 @@ class WorkItem:
     saved: SavedWork | None = None
     lease_until: datetime | None = None
     bare: bool = False
+    proposals: tuple[Proposal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -241,8 +246,30 @@ class Annotate:
                     "You have not saved this report yet. Only your own reports can be opened again.",
                 )
             values = labels.current(session, report_id=report_id, schema_id=schema.id, user_id=user.id)
+            proposed = proposals.shown_to(session, report_ids=[report_id], schema_id=schema.id, user_id=user.id)
         saved = SavedWork(values, last.comment, last.flagged, last.created_at, last.rationales, last.id)
-        return WorkItem(report, saved=saved)
+        return WorkItem(report, saved=saved, proposals=proposed.get(report_id, ()))
+
+    def open_report(self, user: User, schema_id: str, report_id: int) -> WorkItem:
+        """One report out of turn: to correct it, or to label it under a lease; `Conflict` if it is not free."""
+        schema = self._allow(user, schema_id)
+        with self.database.write() as session:
+            own = labels.latest_submission(session, report_id=report_id, schema_id=schema.id, user_id=user.id)
+            if own is None:
+                project = self._project(session, user, schema)
+                minutes = self.settings.lease_minutes
+                taken = queue.take(
+                    session, project=project, report_id=report_id, user_id=user.id, lease_minutes=minutes
+                )
+                work = self._in_hand(session, user, schema, project, [taken])
+        return self.reopen(user, schema_id, report_id) if own else self._with_suggestions(schema, work).items[0]
+
+    def proposals(self, user: User, schema_id: str, report_ids: Sequence[int]) -> dict[int, tuple[Proposal, ...]]:
+        """What has been proposed by now for the reports in hand."""
+        schema = self._allow(user, schema_id)
+        wanted = report_ids[:MAX_IN_HAND]
+        with self.database.read() as session:
+            return proposals.shown_to(session, report_ids=wanted, schema_id=schema.id, user_id=user.id)
 
     def import_reports(
         self,
@@ -270,9 +297,8 @@ class Annotate:
 
     def _lease(self, session: Session, user: User, schema: Schema, count: int, exclude: Collection[int]) -> Work:
         """Up to `count` reports under lease, without suggestions yet."""
-        project = projects.current_project(session, schema_id=schema.id, modality=schema.modality, user_id=user.id)
-        until = datetime.now(UTC) + timedelta(minutes=self.settings.lease_minutes)
-        taken, items = set(exclude), []
+        project = self._project(session, user, schema)
+        taken, found = set(exclude), []
         for _ in range(min(count, MAX_IN_HAND)):
             assigned = queue.next_report(
                 session,
@@ -284,9 +310,24 @@ class Annotate:
             if assigned is None:
                 break
             taken.add(assigned.report.id)
-            items.append(WorkItem(assigned.report, lease_until=until, bare=assigned.bare))
-        progress = queue.progress(session, project=project, user_id=user.id)
-        return Work(tuple(items), progress)
+            found.append(assigned)
+        return self._in_hand(session, user, schema, project, found)
+
+    def _project(self, session: Session, user: User, schema: Schema) -> Project:
+        return projects.current_project(session, schema_id=schema.id, modality=schema.modality, user_id=user.id)
+
+    def _in_hand(
+        self, session: Session, user: User, schema: Schema, project: Project, found: Sequence[Assigned]
+    ) -> Work:
+        """The reports just leased, with what has been proposed for them."""
+        until = datetime.now(UTC) + timedelta(minutes=self.settings.lease_minutes)
+        ids = [one.report.id for one in found]
+        proposed = proposals.shown_to(session, report_ids=ids, schema_id=schema.id, user_id=user.id)
+        items = [
+            WorkItem(one.report, lease_until=until, bare=one.bare, proposals=proposed.get(one.report.id, ()))
+            for one in found
+        ]
+        return Work(tuple(items), queue.progress(session, project=project, user_id=user.id))
 
     def _require_mine(self, session: Session, user: User, schema_id: str, report_id: int) -> None:
         """Lease the report on, unless this user saved it before; `Conflict` when it belongs to someone else by now."""

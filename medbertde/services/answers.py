@@ -1,7 +1,8 @@
-"""What a classifier says about many reports, as lines and tables: JSON lines, CSV and Parquet.
+"""What a model says about many reports, as lines and tables: JSON lines, CSV and Parquet.
 
 Owns the columns. Probabilities have six decimals; an empty state: not mentioned; an empty probability: the model does
-not tell this state. Report texts are not repeated; every answer carries the research note.
+not tell this state. Spans stand in one column, in tables as JSON. Report texts are not repeated; every answer carries
+the research note.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import pyarrow.parquet
 
 from medbertde.report_file import Row, csv_line
 from medbertde.services.exchange import RESEARCH_ONLY
-from medbertde.types import InvalidFile, Prediction
+from medbertde.types import InvalidFile, Marking, Prediction
 
 SCORES = ("state", "present", "uncertain", "absent")
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 _ROWS_PER_GROUP = 4096
 
 Answer = Mapping[str, Any]  # one line of the JSON form
+Labels = tuple[str, ...] | None  # the findings that have columns; None: there are spans
 
 
 def answer(row: Row, prediction: Prediction, thresholds: Mapping[str, float]) -> Answer:
@@ -45,6 +47,22 @@ def answer(row: Row, prediction: Prediction, thresholds: Mapping[str, float]) ->
     }
 
 
+def marked(row: Row, marking: Marking) -> Answer:
+    """What a model marks in one row; places are code points of the NFC text."""
+    spans = [
+        {"label": span.label, "start": span.start, "end": span.end, "confidence": round(span.confidence, 6)}
+        for span in marking.spans
+    ]
+    return {
+        "row": row.number,
+        "id": row.record.id if row.record else None,
+        "spans": spans,
+        "model_version": marking.model_version,
+        "warnings": [notice.code for notice in marking.warnings],
+        "use": RESEARCH_ONLY,
+    }
+
+
 def _rounded(probability: float | None) -> float | None:
     return None if probability is None else round(probability, 6)
 
@@ -58,7 +76,7 @@ def require_suffix(path: Path) -> None:
         )
 
 
-def write_answers(path: Path, answers: Iterable[Answer], labels: tuple[str, ...], *, suffix: str) -> int:
+def write_answers(path: Path, answers: Iterable[Answer], labels: Labels, *, suffix: str) -> int:
     """Write a file of the kind `suffix`, reading `answers` on the way; how many there were."""
     tally = count()
     counted = (each for each, _ in zip(answers, tally, strict=False))
@@ -80,26 +98,29 @@ def json_line(answer: Answer) -> str:
     return json.dumps(answer, ensure_ascii=False) + "\n"
 
 
-def csv_lines(answers: Iterable[Answer], labels: tuple[str, ...]) -> Iterator[str]:
+def csv_lines(answers: Iterable[Answer], labels: Labels) -> Iterator[str]:
     """A table with the columns `<label>:state`, `<label>:present`, … per finding; no cell runs as a formula."""
     yield csv_line(_columns(labels))
     for each in answers:
         yield csv_line("" if cell is None else str(cell) for cell in _cells(each))
 
 
-def _columns(labels: tuple[str, ...]) -> list[str]:
-    scores = (f"{label}:{score}" for label in labels for score in SCORES)
-    return ["row", "id", *scores, "model_version", "warnings", "use"]
+def _columns(labels: Labels) -> list[str]:
+    said = ["spans"] if labels is None else [f"{label}:{score}" for label in labels for score in SCORES]
+    return ["row", "id", *said, "model_version", "warnings", "use"]
 
 
 def _cells(answer: Answer) -> list[Any]:
-    scores = [finding[score] for finding in answer["findings"].values() for score in SCORES]
-    return [answer["row"], answer["id"], *scores, answer["model_version"], " ".join(answer["warnings"]), answer["use"]]
+    if "spans" in answer:
+        said = [json.dumps(answer["spans"], ensure_ascii=False)]
+    else:
+        said = [finding[score] for finding in answer["findings"].values() for score in SCORES]
+    return [answer["row"], answer["id"], *said, answer["model_version"], " ".join(answer["warnings"]), answer["use"]]
 
 
-def _write_parquet(path: Path, answers: Iterable[Answer], labels: tuple[str, ...]) -> None:
+def _write_parquet(path: Path, answers: Iterable[Answer], labels: Labels) -> None:
     kinds = {"row": pyarrow.int64()} | dict.fromkeys(
-        (f"{label}:{score}" for label in labels for score in SCORES[1:]), pyarrow.float64()
+        (f"{label}:{score}" for label in labels or () for score in SCORES[1:]), pyarrow.float64()
     )
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in _columns(labels)])
     rest = iter(answers)

@@ -1,4 +1,4 @@
-"""Classifying many reports: a file of any size on the command line, by several processes, or uploads on the page.
+"""The answers of a model to many reports: a file on the command line, by several processes, or uploads on the page.
 
 Owns the order of work: what is refused before anything is computed, who computes what, and that the output is there as
 a whole or not at all. Memory does not grow with the file.
@@ -21,13 +21,16 @@ from typing import TypeVar
 from medbertde.inference.catalogue import resolve
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify, require
-from medbertde.inference.forward import prepare
+from medbertde.inference.forward import Precision, prepare
+from medbertde.inference.mark import mark
 from medbertde.inference.runtime import Runtime
 from medbertde.report_file import Row
 from medbertde.services.access import Access
-from medbertde.services.answers import Answer, answer, require_suffix, write_answers
+from medbertde.services.answers import Answer, answer, marked, require_suffix, write_answers
 from medbertde.services.journal import Job, Journal, Part
 from medbertde.services.report_stream import count_rows, stream_rows
+from medbertde.services.screened_records import Gatekeeper, Treatment, gatekeeper_for, passed
+from medbertde.services.screening import Screener
 from medbertde.settings import Settings
 from medbertde.types import InvalidFile, Notice, Progress, Task, User
 
@@ -40,7 +43,10 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Order:
-    """What `predict_file` is asked for. `resume` goes on with an unfinished output, `force` replaces what is there."""
+    """What `predict_file` is asked for. `resume` goes on with an unfinished output, `force` replaces what is there.
+
+    `treatment`: what happens to reports that could show who a person is; None as the policy has it.
+    """
 
     file: Path
     out: Path
@@ -48,6 +54,7 @@ class Order:
     resume: bool = False
     force: bool = False
     part: Part = field(default_factory=Part)
+    treatment: Treatment | None = None
 
 
 @dataclass(frozen=True)
@@ -73,19 +80,21 @@ class Watch:
 
 
 def predict_file(order: Order, settings: Settings, watch: Watch) -> Outcome | None:
-    """Classify the rows of a file into another one; None for all processes of several but the first, which merges.
+    """Answer the rows of a file into another one; None for all processes of several but the first, which merges.
 
     Bad rows are left out and told by the first process. Of an interrupted call the answers stay beside the output.
     """
     require_suffix(order.out)
     _require_free(order)
+    gatekeeper = _gatekeeper(settings, order.treatment)
     total = count_rows(order.file)
     model, precision = _load(order.model, settings)
-    journal, job = Journal(order.out, order.part), _job(order, model, settings)
+    journal, job = Journal(order.out, order.part), _job(order, model, settings, gatekeeper)
     last = journal.begin(job, resume=order.resume, force=order.force)
     if journal.is_complete(job):
         last = sys.maxsize
-    _answer_share(order, settings, model, journal, total, last, watch)
+    share = _Share(order.part, model, settings.max_chars, gatekeeper, watch)
+    _answer_share(share, stream_rows(order.file, settings.max_chars), journal, total, last)
     if not journal.is_complete(job):
         journal.complete()
     if order.part.index:
@@ -103,14 +112,16 @@ def _require_free(order: Order) -> None:
 
 
 def _load(name: str, settings: Settings) -> tuple[LoadedModel, str]:
-    """The classifier of this name and the precision it computes in."""
+    """The model of this name, which has labels, and the precision it computes in."""
     runtime = Runtime(settings.device, settings.threads, settings.max_chars, settings.precision)
     model = load_checkpoint(resolve(name), runtime.device, name=name)
+    if model.task is Task.NER:
+        return model, Precision.FP32.value
     require(model, Task.CLASSIFY)
     return model, prepare(model, settings.precision).precision.value
 
 
-def _job(order: Order, model: LoadedModel, settings: Settings) -> Job:
+def _job(order: Order, model: LoadedModel, settings: Settings, gatekeeper: Gatekeeper | None) -> Job:
     """What the answers depend on. Neither machine nor precision: both move them within the tolerance only."""
     size = order.file.stat().st_size
     with order.file.open("rb") as file:
@@ -123,24 +134,52 @@ def _job(order: Order, model: LoadedModel, settings: Settings) -> Job:
         "ends": hashlib.sha256(ends).hexdigest(),
         "max_chars": settings.max_chars,
         "parts": order.part.count,
+        "identifying": str(gatekeeper and gatekeeper.treatment),
     }
 
 
-def _answer_share(
-    order: Order, settings: Settings, model: LoadedModel, journal: Journal, total: int, last: int, watch: Watch
-) -> None:
+def _gatekeeper(settings: Settings, treatment: Treatment | None) -> Gatekeeper | None:
+    """Who screens the rows before the model reads them; nobody can be asked, so the default is to hold them back."""
+    found = gatekeeper_for(
+        settings.reading_policy, treatment, Screener(settings.deidentification_dates), settings.max_chars
+    )
+    if found is None or found.treatment is Treatment.KEEP:  # the remarks beside the answers say it
+        return None
+    return replace(found, treatment=found.treatment or Treatment.HOLD)
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one process does with a block of rows."""
+
+    part: Part
+    model: LoadedModel
+    max_chars: int
+    gatekeeper: Gatekeeper | None
+    watch: Watch
+
+    def answers(self, block: Sequence[Row]) -> list[Answer]:
+        """The answers to the rows of a block that may be read; a row that is held back is told."""
+        rows = list(passed(block, self.gatekeeper))
+        for before, after in zip(block, rows, strict=True):
+            if after.fault and not before.fault:
+                self.watch.fault(after.number, after.fault)
+        return _answers(self.model, rows, self.max_chars)
+
+
+def _answer_share(share: _Share, rows: Iterator[Row], journal: Journal, total: int, last: int) -> None:
     """Compute this process's blocks from after row `last` on and write each as it is done."""
-    share = sum(min(ROWS_PER_BLOCK, total - start) for start in _starts(order.part, total))
+    whole = sum(min(ROWS_PER_BLOCK, total - start) for start in _starts(share.part, total))
     done = 0
-    for number, block in enumerate(_blocks(stream_rows(order.file, settings.max_chars), ROWS_PER_BLOCK)):
-        if order.part.index == 0:
+    for number, block in enumerate(_blocks(rows, ROWS_PER_BLOCK)):
+        if share.part.index == 0:
             for row in block:
                 if row.fault:
-                    watch.fault(row.number, row.fault)
-        if order.part.owns(number):
-            journal.write(_answers(model, [row for row in block if row.number > last], settings.max_chars))
+                    share.watch.fault(row.number, row.fault)
+        if share.part.owns(number):
+            journal.write(share.answers([row for row in block if row.number > last]))
             done += len(block)
-            watch.progress(Progress(done, share))
+            share.watch.progress(Progress(done, whole))
 
 
 def _starts(part: Part, total: int) -> Iterator[int]:
@@ -155,7 +194,10 @@ def _blocks(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
 def _answers(model: LoadedModel, rows: Sequence[Row], max_chars: int) -> list[Answer]:
     """The answers to the rows that can be read."""
     good = [row for row in rows if row.record]
-    predictions = classify(model, [row.record.text for row in good if row.record], max_chars=max_chars)
+    texts = [row.record.text for row in good if row.record]
+    if model.task is Task.NER:
+        return [marked(row, found) for row, found in zip(good, mark(model, texts, max_chars=max_chars), strict=True)]
+    predictions = classify(model, texts, max_chars=max_chars)
     return [answer(row, prediction, model.thresholds) for row, prediction in zip(good, predictions, strict=True)]
 
 
@@ -172,7 +214,8 @@ def _merge(order: Order, job: Job, model: LoadedModel, watch: Watch, remarks: Co
     answers = _noted(heapq.merge(*(journal.answers() for journal in journals), key=_row), remarks)
     partial = order.out.with_name(f".{order.out.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
-        count = write_answers(partial, answers, tuple(model.thresholds), suffix=order.out.suffix.lower())
+        labels = None if model.task is Task.NER else tuple(model.thresholds)
+        count = write_answers(partial, answers, labels, suffix=order.out.suffix.lower())
         partial.replace(order.out)
     finally:
         partial.unlink(missing_ok=True)
@@ -213,17 +256,21 @@ class Batch:
     access: Access
     settings: Settings
 
-    def classify(self, user: User, schema_id: str, files: Sequence[Path]) -> Iterator[Step]:
+    def classify(
+        self, user: User, schema_id: str, files: Sequence[Path], treatment: Treatment | None = None
+    ) -> Iterator[Step]:
         """The answers to all rows of the files, numbered through; closing the iterator stops the computation.
 
+        `treatment` as in `Order`.
         The first step has no rows: it says how many there are to come, after everything that can be refused.
         """
         self.access.require_terms(user)
+        gatekeeper = _gatekeeper(self.settings, treatment)
         model = self.runtime.model_for(schema_id)
         total = self._count(files)
         done = 0
         yield Step(done, total)
-        for rows in _blocks(_numbered(files, self.settings.max_chars), ROWS_PER_STEP):
+        for rows in _blocks(passed(_numbered(files, self.settings.max_chars), gatekeeper), ROWS_PER_STEP):
             answers = _answers(model, rows, self.settings.max_chars)
             done += len(rows)
             yield Step(

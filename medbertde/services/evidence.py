@@ -97,7 +97,7 @@ class Evidence:
             kept = _kept(session, schema_id, wanted, version)
         if kept is not None:
             return kept
-        words = self.reading.explain(user, schema_id, text, label, state=state, model_version=version).words
+        words = self.reading.explain_stored(user, schema_id, text, label, state=state, model_version=version).words
         with self.database.write() as session:
             evidence.put_attribution(
                 session,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -19,14 +20,17 @@ from medbertde.services.exchange.incoming.plan import Choices, make_plan
 from medbertde.services.exchange.incoming.preview import Preview, preview
 from medbertde.services.exchange.incoming.recognise import open_table
 from medbertde.services.exchange.incoming.reports import ImportedFile, read_steps
+from medbertde.services.exchange.incoming.screened import ScreenedFile, screen_steps
 from medbertde.services.exchange.incoming.table import SCANNED_ROWS, Limits
 from medbertde.services.exchange.outgoing.files import write_export
 from medbertde.services.exchange.outgoing.order import ExportOrder
+from medbertde.services.screened_records import Gatekeeper, Tally, Treatment, gatekeeper_for
+from medbertde.services.screening import Screener, told
 from medbertde.settings import Settings
 from medbertde.store import audit, exports, labels, reports
 from medbertde.store.reports import AddedReports
 from medbertde.store.session import Database, Session
-from medbertde.types import ImportResult, Notice, Progress, ReportRecord, Role, User
+from medbertde.types import ImportResult, Notice, Progress, ReportRecord, Role, Screened, User
 
 _ID_TAKEN = Notice(
     "id_taken",
@@ -48,25 +52,32 @@ class Files:
     def preview(self, user: User, schema_id: str, name: str, data: bytes, choices: Choices = NO_CHOICES) -> Preview:
         """What the file would bring; nothing is stored."""
         schema = self._allow(user, schema_id)
-        return preview(open_table(name, data, self._limits, choices.sheet), schema, choices, self._limits)
+        seen = preview(open_table(name, data, self._limits, choices.sheet), schema, choices, self._limits)
+        return replace(seen, notices=(*seen.notices, *self._identifying(seen)))
 
     def import_steps(
-        self, user: User, schema_id: str, name: str, data: bytes, choices: Choices = NO_CHOICES
-    ) -> Iterator[Progress | ImportResult]:
-        """Import step by step: the progress of reading, one step noted `STORING`, then what it did.
+        self,
+        user: User,
+        schema_id: str,
+        name: str,
+        data: bytes,
+        choices: Choices = NO_CHOICES,
+        treatment: Treatment | None = None,
+    ) -> Iterator[Progress | Screened | ImportResult]:
+        """Import step by step: the progress of reading and screening, one step noted `STORING`, then what it did.
 
         All is stored in one transaction after the step `STORING`; whoever stops there or before has stored nothing.
-        Rows that are wrong are listed with the reason.
+        Rows that are wrong are listed with the reason. Where something is found that could show who a person is, the
+        policy demands a `treatment` and none is given, the last step is what was found, and nothing is stored.
         """
         schema = self._allow(user, schema_id)
+        gatekeeper = self._gatekeeper(treatment)
         table = open_table(name, data, self._limits, choices.sheet)
         sample = [raw for _, raw in islice(table.rows(), SCANNED_ROWS) if not isinstance(raw, Notice)]
         plan = make_plan(table.columns, sample, schema, choices)
         for step in read_steps(name, table, plan, schema, self._limits):
             if isinstance(step, ImportedFile):
-                rows = len(step.records) + len(step.rejected)
-                yield Progress(rows, rows, STORING)
-                yield self._store(user, schema, step)
+                yield from self._screen_and_store(user, schema, step, gatekeeper)
             else:
                 yield step
 
@@ -78,12 +89,16 @@ class Files:
         data: bytes,
         choices: Choices = NO_CHOICES,
         on_progress: Callable[[Progress], None] = lambda _progress: None,
+        treatment: Treatment | None = None,
     ) -> ImportResult:
-        """Import in one go."""
-        for step in self.import_steps(user, schema_id, name, data, choices):
+        """Import in one go; nobody can be asked, so where the policy demands a treatment rows are held back."""
+        gatekeeper = self._gatekeeper(treatment)
+        if gatekeeper and gatekeeper.treatment is None:
+            treatment = Treatment.HOLD
+        for step in self.import_steps(user, schema_id, name, data, choices, treatment):
             if isinstance(step, ImportResult):
                 return step
-            if not step.note:
+            if isinstance(step, Progress) and not step.note:
                 on_progress(step)
         raise AssertionError("an import ends with its result")
 
@@ -122,7 +137,44 @@ class Files:
         self.access.require_terms(user)
         return load_schema(schema_id)
 
-    def _store(self, user: User, schema: Schema, file: ImportedFile) -> ImportResult:
+    @cached_property
+    def _screener(self) -> Screener:
+        return Screener(self.settings.deidentification_dates)
+
+    def _gatekeeper(self, treatment: Treatment | None) -> Gatekeeper | None:
+        return gatekeeper_for(self.settings.storing_policy, treatment, self._screener, self.settings.max_chars)
+
+    def _identifying(self, seen: Preview) -> Iterator[Notice]:
+        """What the rows of the preview hold that could show who a person is."""
+        gatekeeper, tally = self._gatekeeper(None), Tally()
+        if gatekeeper:
+            for row in seen.rows:
+                tally.add(gatekeeper.row(row)[1])
+        if tally.rows:
+            found = told(tally.kinds)
+            yield Notice(
+                found.code,
+                f"Schon in den ersten Zeilen: {found.de}. Beim Importieren werden alle Zeilen geprüft.",
+                f"In the first rows already: {found.en}. All rows are screened on import.",
+            )
+
+    def _screen_and_store(
+        self, user: User, schema: Schema, file: ImportedFile, gatekeeper: Gatekeeper | None
+    ) -> Iterator[Progress | Screened | ImportResult]:
+        found = None
+        for step in screen_steps(file, gatekeeper) if gatekeeper else ():
+            if isinstance(step, ScreenedFile):
+                file, found = step.file, step.found
+            else:
+                yield step
+        if found and not found.treatment:
+            yield found
+            return
+        rows = len(file.records) + len(file.rejected)
+        yield Progress(rows, rows, STORING)
+        yield replace(self._store(user, schema, file, found), screened=found)
+
+    def _store(self, user: User, schema: Schema, file: ImportedFile, found: Screened | None = None) -> ImportResult:
         with self.database.write() as session:
             result = _store_file(session, file, schema, user)
             facts: dict[str, audit.Fact] = {
@@ -132,6 +184,8 @@ class Files:
                 "labelled": result.labelled,
                 "rejected": len(result.rejected),
             }
+            if found:
+                facts |= {"identifying": found.rows, "treatment": found.treatment}
             audit.record(session, user_id=user.id, action="import", facts=facts)
         return result
 

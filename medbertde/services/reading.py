@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from medbertde.inference.explain import (
     DEFAULT,
     METHODS,
     Baseline,
+    against_chance,
     explain,
     explain_all,
     explain_word,
@@ -28,8 +29,10 @@ from medbertde.inference.rows import Stop, never
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
 from medbertde.schema import Schema, load_schema, schema_ids
 from medbertde.services.access import Access
+from medbertde.services.deidentification import Gate, Question
 from medbertde.settings import ROOT
 from medbertde.types import (
+    AgainstChance,
     Attribution,
     Candidate,
     Conflict,
@@ -38,6 +41,7 @@ from medbertde.types import (
     Notice,
     Prediction,
     Progress,
+    ReliabilityBin,
     Role,
     State,
     User,
@@ -83,10 +87,14 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Reading:
-    """What everyone may ask the active models, once the terms are accepted."""
+    """What everyone may ask the active models, once the terms are accepted. Every text passes the gate first.
+
+    `confirmed`: the user says expressly that a text is to be read with what could show who a person is in it.
+    """
 
     runtime: Runtime
     access: Access
+    gate: Gate
     second: SecondModel = field(default_factory=SecondModel)
 
     def schemas(self) -> tuple[Schema, ...]:
@@ -113,10 +121,15 @@ class Reading:
         """The held-out figures of the active model at its own thresholds, None where its checkpoint holds none."""
         return self.runtime.model_for(schema_id).facts.metrics
 
-    def classify(self, user: User, schema_id: str, text: str) -> Prediction:
+    def reliability(self, schema_id: str) -> tuple[ReliabilityBin, ...]:
+        """How often the active model's probabilities came true in its validation reports, if its checkpoint says so."""
+        return self.runtime.model_for(schema_id).facts.reliability
+
+    def classify(self, user: User, schema_id: str, text: str, *, confirmed: bool = False) -> Prediction:
         """The findings of one report."""
-        self.access.require_terms(user)
-        return self.runtime.classify(schema_id, [text])[0]
+        question = self.gate.admit(user, text, confirmed=confirmed)
+        prediction = self.runtime.classify(schema_id, [text])[0]
+        return replace(prediction, warnings=_remarked(prediction.warnings, question))
 
     def explain(
         self,
@@ -129,11 +142,30 @@ class Reading:
         model_version: str,
         method: str = DEFAULT,
         baseline: str = Baseline.PAD,
+        confirmed: bool = False,
     ) -> Attribution:
         """Which sentences and words moved a finding's score.
 
         `Conflict` when another model than `model_version`, which classified the report, answers by now.
         """
+        self.gate.admit(user, text, confirmed=confirmed)
+        return self.explain_stored(
+            user, schema_id, text, label, state=state, model_version=model_version, method=method, baseline=baseline
+        )
+
+    def explain_stored(
+        self,
+        user: User,
+        schema_id: str,
+        text: str,
+        label: str,
+        *,
+        state: State,
+        model_version: str,
+        method: str = DEFAULT,
+        baseline: str = Baseline.PAD,
+    ) -> Attribution:
+        """As `explain`, for a text from the database: it passed the gate when it was stored."""
         model = self._classifier_that_answered(user, schema_id, model_version)
         return explain(
             model, text, label, target=state, method=method, baseline=baseline, max_chars=self.runtime.max_chars
@@ -156,6 +188,7 @@ class Reading:
 
         `Cancelled` once `stop` says True.
         """
+        self.gate.admit(user, text)
         model = self._classifier_that_answered(user, schema_id, model_version)
         return explain_all(
             model,
@@ -170,8 +203,23 @@ class Reading:
 
     def faithfulness(self, user: User, schema_id: str, attribution: Attribution, *, stop: Stop = never) -> Faithfulness:
         """How far an explanation says what the model does; `Conflict` when another model answers by now."""
+        self.gate.admit(user, attribution.text)
         model = self._classifier_that_answered(user, schema_id, attribution.model_version)
         return faithfulness(model, attribution, stop=stop)
+
+    def against_chance(
+        self,
+        user: User,
+        schema_id: str,
+        attribution: Attribution,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: Stop = never,
+    ) -> AgainstChance:
+        """The part of `faithfulness` that can be told in words, beside random orders of the words."""
+        self.gate.admit(user, attribution.text)
+        model = self._classifier_that_answered(user, schema_id, attribution.model_version)
+        return against_chance(model, attribution, on_progress=on_progress, stop=stop)
 
     def explain_word(
         self,
@@ -185,6 +233,7 @@ class Reading:
         stop: Stop = never,
     ) -> Attribution:
         """Which words around the gap make the active language model propose `word`; `Conflict` as for `explain`."""
+        self.gate.admit(user, text)
         model = self._language_model(user)
         if model.version != model_version:
             raise Conflict(
@@ -209,25 +258,28 @@ class Reading:
             )
         return model
 
-    def fill_mask(self, user: User, text: str, top_k: int) -> list[Candidate]:
+    def fill_mask(self, user: User, text: str, top_k: int, *, confirmed: bool = False) -> list[Candidate]:
         """The best fillings of `[MASK]`."""
-        self.access.require_terms(user)
+        self.gate.admit(user, text, confirmed=confirmed)
         return self.runtime.fill_mask(text, top_k)
 
     def suggest(self, user: User, text: str, top_k: int, *, whole: bool = True, second: str = "") -> Suggested:
         """The best fillings of `[MASK]` by the active model or by the `second` one; pieces if not `whole` words."""
+        question = self.gate.admit(user, text)
         model = self._language_model(user, second)
         found = fillings(model, text, top_k, max_chars=self.runtime.max_chars, whole=whole)
-        return Suggested(found.candidates, model.version, found.warnings)
+        return Suggested(found.candidates, model.version, _remarked(found.warnings, question))
 
     def rank_words(self, user: User, text: str, typed: str) -> Ranked:
         """A typed list of words by how well the active model finds them to fit the one gap."""
+        question = self.gate.admit(user, text)
         model = self._language_model(user)
         found = rank_words(model, text, parse_words(typed), max_chars=self.runtime.max_chars)
-        return Ranked(found.words, model.version, found.warnings)
+        return Ranked(found.words, model.version, _remarked(found.warnings, question))
 
     def tokenise(self, user: User, text: str, *, second: str = "") -> Tokenisation:
         """The pieces of a text for the active language model or for the `second` model, which may be a classifier."""
+        self.gate.admit(user, text)
         return tokenise(self._language_model(user, second), text, max_chars=self.runtime.max_chars)
 
     def second_models(self) -> tuple[Entry, ...]:
@@ -258,6 +310,13 @@ class Reading:
     def example_gaps(self) -> tuple[Example, ...]:
         """The shipped sentences with a gap."""
         return _examples("fill_mask_examples.yaml")
+
+
+def _remarked(warnings: tuple[Notice, ...], question: Question | None) -> tuple[Notice, ...]:
+    """The remarks beside an answer: the gate says more about names than the models' own remark, and takes its place."""
+    if question is None:
+        return warnings
+    return (question.notice, *(notice for notice in warnings if notice.code != question.notice.code))
 
 
 @cache

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.classify import classify
-from medbertde.inference.explain import explain
+from medbertde.inference.explain import DEFAULT, Baseline, explain
 from medbertde.inference.rows import Stop, never
 from medbertde.inference.runtime import Runtime
-from medbertde.services.access import Access
+from medbertde.services.deidentification import Gate
 from medbertde.services.models import Choice, Models
 from medbertde.types import Attribution, ModelUnavailable, Prediction, Progress, State, User
 
@@ -33,9 +33,9 @@ class Opinion:
 class SecondOpinion:
     """Keeps the model of the last comparison in memory."""
 
-    def __init__(self, runtime: Runtime, access: Access, models: Models) -> None:
+    def __init__(self, runtime: Runtime, gate: Gate, models: Models) -> None:
         self._runtime = runtime
-        self._access = access
+        self._gate = gate
         self._models = models
         self._kept: tuple[Path, LoadedModel] | None = None
         self._loading = threading.Lock()
@@ -54,6 +54,8 @@ class SecondOpinion:
         *,
         label: str,
         state: State,
+        method: str = DEFAULT,
+        baseline: str = Baseline.PAD,
         on_progress: Callable[[Progress], None] | None = None,
         stop: Stop = never,
     ) -> Opinion:
@@ -61,10 +63,20 @@ class SecondOpinion:
 
         `Cancelled` once `stop` says True.
         """
-        self._access.require_terms(user)
+        self._gate.admit(user, text)
         model, max_chars = self._model(schema_id, name), self._runtime.max_chars
         prediction = classify(model, [text], max_chars=max_chars, stop=stop)[0]
-        attribution = explain(model, text, label, target=state, max_chars=max_chars, on_progress=on_progress, stop=stop)
+        attribution = explain(
+            model,
+            text,
+            label,
+            target=state,
+            method=method,
+            baseline=baseline,
+            max_chars=max_chars,
+            on_progress=on_progress,
+            stop=stop,
+        )
         return Opinion(prediction, model.thresholds, attribution)
 
     def _model(self, schema_id: str, name: str) -> LoadedModel:

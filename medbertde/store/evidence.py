@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from medbertde.store import labels
+from medbertde.store import labels, proposals
 from medbertde.store.session import Session, insert
 from medbertde.store.tables import AttributionRow, RationaleRow, ReportRow, SubmissionRow
 from medbertde.types import AttributedWord, State
@@ -30,7 +30,11 @@ class MarkedFinding:
 
 
 def marked_findings(session: Session, *, schema_id: str) -> Iterator[MarkedFinding]:
-    """Every finding with marked words, by report; a finding that has no state any more is left out."""
+    """Every finding with marked words, by report; a finding that has no state any more is left out.
+
+    So is one where a mark is a span that a model proposed: it would be compared with itself.
+    """
+    proposed = proposals.proposed_spans(session, schema_id=schema_id)
     newest = (
         select(func.max(SubmissionRow.id))
         .where(SubmissionRow.schema_id == schema_id)
@@ -45,7 +49,7 @@ def marked_findings(session: Session, *, schema_id: str) -> Iterator[MarkedFindi
     for submission_id, report_id, user_id, text in session.execute(marked).all():
         states = labels.current(session, report_id=report_id, schema_id=schema_id, user_id=user_id)
         for label, spans in _spans(session, submission_id).items():
-            if label in states:
+            if label in states and proposed.isdisjoint((report_id, label, *span) for span in spans):
                 yield MarkedFinding(report_id, text, label, states[label], tuple(spans))
 
 

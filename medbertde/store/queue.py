@@ -52,6 +52,23 @@ def next_report(
     return None
 
 
+def take(session: Session, *, project: Project, report_id: int, user_id: int, lease_minutes: float) -> Assigned:
+    """One report out of turn, leased to the user; `Conflict` when it is not free in the project."""
+    intake.take_in(session, project=project)
+    now = utc_now()
+    until = now + timedelta(minutes=lease_minutes)
+    slots = session.execute(_slots(report_id, project.schema_id, user_id)).all()
+    for slot in _mine_first((slot for slot in slots if slot.project_id == project.id), user_id):
+        if _take(session, slot, user_id, now, until):
+            return Assigned(get_report(session, report_id=report_id), slot.bare)
+    raise Conflict(
+        "Dieser Befund ist in Ihrem Projekt nicht frei: Er gehört nicht dazu, jemand anderes bearbeitet ihn, oder er "
+        "ist fertig annotiert.",
+        "This report is not free in your project: it is not part of it, someone else is working on it, or it is "
+        "finished.",
+    )
+
+
 def renew(session: Session, *, report_id: int, schema_id: str, user_id: int, lease_minutes: float) -> None:
     """Keep a report longer, also after the lease ran out as long as nobody else took it; `Conflict` when they did.
 

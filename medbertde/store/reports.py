@@ -82,6 +82,12 @@ def find_report(session: Session, *, key: str) -> Report | None:
     return None if row is None else to_report(row)
 
 
+def find_copy(session: Session, *, text: str) -> Report | None:
+    """The report with this text, which may differ from it in white space."""
+    row = session.scalar(select(ReportRow).where(ReportRow.content_hash == content_hash(text)))
+    return None if row is None else to_report(row)
+
+
 def count_reports(session: Session, *, modality: str | None = None) -> int:
     """How many reports there are, of `modality` and of none where one is given."""
     return session.scalars(select(func.count()).select_from(ReportRow).where(of_modality(modality))).one()

@@ -3,8 +3,8 @@
 Owns the shape of the rows and of time (UTC, aware in Python). Knows no queries; the migrations repeat the shape as it
 was at their time (a test compares). The rows never leave `store/`.
 
-Append-only tables (`submissions`, `label_events`, `rationales`, `skips`, `activations`, `audit`) refuse UPDATE and
-DELETE by trigger, see the first migration.
+Append-only tables (`submissions`, `label_events`, `rationales`, `skips`, `activations`, `audit`,
+`proposed_rationales`) refuse UPDATE and DELETE by trigger, see the migrations.
 """
 
 from __future__ import annotations
@@ -299,6 +299,27 @@ class AttributionRow(Base):
     state: Mapped[State]
     model_version: Mapped[str]
     words: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class ProposedRationaleRow(Base):
+    """Spans that a model's explanation proposes as evidence; a `rationales` row is made only by who accepts them.
+
+    `spans` holds {"spans": [[start, end], …]}, code points of the text. A finding's newest row counts. Append-only.
+    """
+
+    __tablename__ = "proposed_rationales"
+    __table_args__ = (Index(None, "report_id", "schema_id"), one_of("state", State))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    report_id: Mapped[int] = mapped_column(ForeignKey("reports.id"))
+    schema_id: Mapped[str]
+    label: Mapped[str]
+    state: Mapped[State]
+    spans: Mapped[dict[str, Any]]
+    model_version: Mapped[str]
+    method: Mapped[str]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 

@@ -1,4 +1,4 @@
-"""The tab "Über medbertde": what the app is for, where its limits lie, which models it knows."""
+"""The tab "Über medbertde": what the app is for, where its limits lie, how its models were audited, which it knows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 import gradio as gr
 
 from medbertde.services import Services
+from medbertde.ui.audit_view import TITLE, audits_value
 from medbertde.ui.card import Card
+from medbertde.ui.header import slot_titles
+from medbertde.ui.view import PRIVATE
 from medbertde.ui.words import Text, Words
 
 LIMITS = Text(
@@ -54,9 +57,17 @@ def catalogue_value(language: str, services: Services) -> dict[str, Any]:
     return {"columns": [column.say(language) for column in COLUMNS], "rows": rows}
 
 
-def build(services: Services, words: Words) -> None:
-    """Layout only."""
+def build(services: Services, words: Words, language: gr.Radio, tab: gr.Tab) -> None:
+    """Layout, and the audits read anew whenever the tab comes into sight: another model may answer by then."""
+
+    def audits(language: str) -> dict[str, Any]:
+        return audits_value(language, services.model_audits.answering(), slot_titles(services))
+
     words(gr.Markdown, LIMITS, elem_classes="mb-about")
+    words(gr.Markdown, TITLE)
+    audited = Card("audits", audits(words.language), elem_id="about-audits")
+    words.on_language(audited, lambda language: gr.update(value=audits(language)))
+    tab.select(audits, language, audited, **PRIVATE)
     words(gr.Markdown, Text("### Modelle, die medbertde kennt", "### Models medbertde knows"))
     table = Card("table", catalogue_value(words.language, services), elem_id="about-models")
     words.on_language(table, lambda language: gr.update(value=catalogue_value(language, services)))

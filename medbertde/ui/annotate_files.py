@@ -18,12 +18,23 @@ import gradio as gr
 from medbertde.schema import load_schema
 from medbertde.services import Services
 from medbertde.services.exchange.incoming.plan import Choices
-from medbertde.types import ImportResult, NotFound, User
+from medbertde.services.files import STORING
+from medbertde.services.screened_records import Treatment
+from medbertde.settings import Policy
+from medbertde.types import ImportResult, NotFound, Screened, User
 from medbertde.ui import annotate_export
 from medbertde.ui.annotation_card import message
 from medbertde.ui.card import Card
-from medbertde.ui.files_view import choices_of, preview_value, progress_value, result_value, write_faults
-from medbertde.ui.view import NO_REQUEST, PRIVATE, caller, refusals
+from medbertde.ui.evidence import sent
+from medbertde.ui.files_view import (
+    choices_of,
+    preview_value,
+    progress_value,
+    question_value,
+    result_value,
+    write_faults,
+)
+from medbertde.ui.view import NO_EVENT, NO_REQUEST, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
 ABOUT = Text(
@@ -110,7 +121,7 @@ def _layout(services: Services, words: Words) -> _Parts:
         stop = words(gr.Button, Text("Abbrechen", "Cancel"), min_width=140, elem_id="annotate-import-stop")
     faults = words(
         gr.DownloadButton,
-        label=Text("Abgelehnte Zeilen herunterladen (.csv)", "Download the rejected rows (.csv)"),
+        label=Text("Nicht gespeicherte Zeilen herunterladen (.csv)", "Download the rows not stored (.csv)"),
         visible=False,
         elem_id="annotate-import-faults",
     )
@@ -128,21 +139,28 @@ def _connect(services: Services, parts: _Parts, language: gr.Radio, schema: gr.R
         return look(chosen, schema_id, path, request, choices_of(event._data))
 
     def redraw(chosen: str, schema_id: str, path: str | None, value: Any, request: gr.Request) -> Any:
-        """In another language: only a file that waits is looked at anew."""
+        """In another language: only a file that waits is looked at anew, or asked about again."""
+        if path and "found" in (value or {}):
+            return imports.ask(chosen, Screened(**value["found"]), choices_of(value)).updates()
         if not path or "tables" not in (value or {}):
             return tuple(gr.skip() for _ in parts.all)
         return look(chosen, schema_id, path, request, choices_of(value))
 
     def reread(chosen: str, schema_id: str, path: str | None, value: Any, request: gr.Request) -> Any:
         """For other findings: what was said about the former ones does not hold."""
-        kept = {"tables": (), "choices": {"sheet": choices_of(value).sheet}} if "tables" in (value or {}) else {}
+        kept = (
+            {"tables": (), "choices": {"sheet": choices_of(value).sheet}}
+            if {"tables", "found"} & set(value or {})
+            else {}
+        )
         return redraw(chosen, schema_id, path, kept, request)
 
     parts.seen.choose(look_again, asked, parts.all, **PRIVATE)
     language.change(redraw, [*asked, parts.seen], parts.all, **PRIVATE)
     schema.change(reread, [*asked, parts.seen], parts.all, **PRIVATE)
-    running = parts.start.click(imports.run, [*asked, parts.seen], [*parts.all, card], **PRIVATE)
-    running.failure(_empty, None, parts.all, **PRIVATE)
+    for begin, run in ((parts.start.click, imports.run), (parts.seen.treat, imports.go_on)):
+        running = begin(run, [*asked, parts.seen], [*parts.all, card], **PRIVATE)
+        running.failure(_empty, None, parts.all, **PRIVATE)
     parts.stop.click(imports.stop, [language, parts.upload], parts.all, **PRIVATE)
 
 
@@ -180,10 +198,34 @@ class _Imports:
         value: dict[str, Any] | None,
         request: gr.Request = NO_REQUEST,
     ) -> Iterator[tuple[Any, ...]]:
-        """Outputs: the panel step by step, at the end with the result, and the card (told to look)."""
+        """Outputs: the panel step by step, at the end with the result or a question, and the card (told to look)."""
+        yield from self._run(language, schema_id, path, choices_of(value), None, request)
+
+    def go_on(
+        self,
+        language: str,
+        schema_id: str,
+        path: str | None,
+        value: dict[str, Any] | None,
+        request: gr.Request = NO_REQUEST,
+        event: gr.EventData = NO_EVENT,
+    ) -> Iterator[tuple[Any, ...]]:
+        """As `run`, with the answer to its question."""
+        treatment = next((one for one in Treatment if one == sent(event).get("treatment")), None)
+        yield from self._run(language, schema_id, path, choices_of(value), treatment, request)
+
+    def _run(
+        self,
+        language: str,
+        schema_id: str,
+        path: str | None,
+        choices: Choices,
+        treatment: Treatment | None,
+        request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:
         session = caller(request).session or ""
         wish = self.running.setdefault(session, threading.Event())
-        steps = self._steps(language, schema_id, path, choices_of(value), wish, request)
+        steps = self._steps(language, schema_id, path, choices, treatment, wish, request)
         guarded = refusals(lambda _language: next(steps, None))
         try:
             while (shown := guarded(language)) is not None:
@@ -192,6 +234,12 @@ class _Imports:
         finally:
             steps.close()
             self.running.pop(session, None)
+
+    def ask(self, language: str, found: Screened, choices: Choices) -> _Shown:
+        """The panel with the question what is to be done with rows that could show who a person is."""
+        may_keep = self.services.settings.storing_policy is not Policy.REFUSE
+        value = question_value(language, found, choices, may_keep=may_keep)
+        return _Shown(value, keep_file=True, waiting=True)
 
     def stop(self, language: str, path: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Outputs: the empty panel; an import that runs ends by itself, unless it is already being stored."""
@@ -209,17 +257,22 @@ class _Imports:
         schema_id: str,
         path: str | None,
         choices: Choices,
+        treatment: Treatment | None,
         wish: threading.Event,
         request: gr.Request,
     ) -> Any:
-        """Yield what the panel shows; the file is deleted however it ends."""
+        """Yield what the panel shows; the file is deleted however it ends, unless it ends with a question."""
         if not path:
             return
-        file = Path(path)
+        file, keep = Path(path), False
         try:
             user: User = self.services.access.identify(caller(request))
-            for step in self.services.files.import_steps(user, schema_id, file.name, _content(file), choices):
-                if isinstance(step, ImportResult):
+            steps = self.services.files.import_steps(user, schema_id, file.name, _content(file), choices, treatment)
+            for step in steps:
+                if isinstance(step, Screened):
+                    keep = True
+                    yield self.ask(language, step, choices)
+                elif isinstance(step, ImportResult):
                     target = Path(self.cache) / uuid.uuid4().hex / "abgelehnt.csv"
                     faults = str(write_faults(language, step, target)) if step.rejected else None
                     yield _Shown(result_value(language, step), faults=faults)
@@ -227,9 +280,12 @@ class _Imports:
                     yield _Shown({"result": {"sentence": STOPPED.say(language), "heads": ["", ""], "rows": []}})
                     return
                 else:
-                    yield _Shown(progress_value(language, step), keep_file=True, waiting=True, can_stop=not step.note)
+                    yield _Shown(
+                        progress_value(language, step), keep_file=True, waiting=True, can_stop=step.note != STORING
+                    )
         finally:
-            file.unlink(missing_ok=True)
+            if not keep:
+                file.unlink(missing_ok=True)
 
 
 def _empty() -> tuple[Any, ...]:

@@ -22,6 +22,7 @@ from medbertde.ui.annotation_json import (
     guideline_json,
     item_json,
     not_understood,
+    proposals_json,
     read_call,
     recent_json,
     schemas_json,
@@ -45,7 +46,7 @@ _KINDS: tuple[tuple[type[UserError], str], ...] = (
 
 def annotation_card(services: Services, language: str) -> Card:
     """The card, connected to the annotation service."""
-    handlers = [*_work_handlers(services), *_reference_handlers(services)]
+    handlers = [*_work_handlers(services), *_opening_handlers(services), *_reference_handlers(services)]
     return Card(
         "annotate",
         message(language=language),
@@ -63,7 +64,7 @@ def message(**told: str) -> Json:
 
 
 def _work_handlers(services: Services) -> list[Handler]:
-    """Getting reports, saving and skipping them, going back; the functions' names are those the script calls."""
+    """Getting reports, saving and skipping them; the functions' names are those the script calls."""
     annotate, identify = services.annotate, services.access.identify
 
     def fetch_reports(caller: Caller, call: Call) -> Json:
@@ -87,16 +88,30 @@ def _work_handlers(services: Services) -> list[Handler]:
     def keep_reports(caller: Caller, call: Call) -> Json:
         return {"lost": list(annotate.keep(identify(caller), call.schema_id, call.report_ids))}
 
+    def load_examples(caller: Caller, call: Call) -> Json:
+        return {"added": annotate.import_examples(identify(caller), call.schema_id).added}
+
+    return [fetch_reports, save_report, skip_report, keep_reports, load_examples]
+
+
+def _opening_handlers(services: Services) -> list[Handler]:
+    """Going back to reports, opening one out of turn, and what has been proposed for those in hand."""
+    annotate, identify = services.annotate, services.access.identify
+
     def reopen_report(caller: Caller, call: Call) -> Json:
         return {"item": item_json(annotate.reopen(identify(caller), call.schema_id, call.report_id))}
+
+    def open_report(caller: Caller, call: Call) -> Json:
+        return {"item": item_json(annotate.open_report(identify(caller), call.schema_id, call.report_id))}
+
+    def fetch_proposals(caller: Caller, call: Call) -> Json:
+        found = annotate.proposals(identify(caller), call.schema_id, call.report_ids)
+        return {"proposals": {str(report_id): proposals_json(one) for report_id, one in found.items()}}
 
     def recent_reports(caller: Caller, call: Call) -> Json:
         return {"reports": [recent_json(recent) for recent in annotate.recent(identify(caller), call.schema_id)]}
 
-    def load_examples(caller: Caller, call: Call) -> Json:
-        return {"added": annotate.import_examples(identify(caller), call.schema_id).added}
-
-    return [fetch_reports, save_report, skip_report, keep_reports, reopen_report, recent_reports, load_examples]
+    return [reopen_report, open_report, fetch_proposals, recent_reports]
 
 
 def _reference_handlers(services: Services) -> list[Handler]:

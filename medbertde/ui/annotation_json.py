@@ -6,6 +6,7 @@ Checks the form of what the card sent and nothing else; what is allowed is for t
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from medbertde.services.exchange import has_examples
 from medbertde.services.suggest import confidence
 from medbertde.span_agreement import SpanAgreement
 from medbertde.text import clean
-from medbertde.types import Conflict, Rationale, SkipReason, State, Suggestion
+from medbertde.types import Conflict, Proposal, Rationale, SkipReason, State, Suggestion
 
 Json = dict[str, Any]
 MAX_COMMENT_CHARS = 2_000
@@ -172,7 +173,17 @@ def item_json(item: WorkItem) -> Json:
         "suggestion": item.suggestion and _suggestion_json(item.suggestion),
         "bare": item.bare,
         "saved": item.saved and _saved_json(item.saved),
+        "proposals": proposals_json(item.proposals),
     }
+
+
+def proposals_json(proposals: Sequence[Proposal]) -> list[Json]:
+    """One entry per proposed span."""
+    return [
+        {"label": one.label, "state": one.state, "start": start, "end": end, "model_version": one.model_version}
+        for one in proposals
+        for start, end in one.spans
+    ]
 
 
 def _suggestion_json(suggestion: Suggestion) -> Json:

@@ -16,9 +16,12 @@ from medbertde.services import Services
 from medbertde.services.access import Caller
 from medbertde.services.answers import csv_lines
 from medbertde.services.bulk import Batch, Step
+from medbertde.services.screened_records import Treatment
+from medbertde.settings import Policy
 from medbertde.types import User
 from medbertde.ui.batch_view import Shown, batch_value, grown
 from medbertde.ui.card import Card
+from medbertde.ui.files_view import TREATMENTS
 from medbertde.ui.view import MODEL_CALL, NO_REQUEST, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -30,6 +33,7 @@ ABOUT = Text(
     "and {rows} reports together. They are read for the examination chosen above.",
 )
 DOWNLOAD = Text("Ergebnisse herunterladen (.csv)", "Download the results (.csv)")
+IDENTIFYING = Text("Befunde, die eine Person erkennbar machen könnten", "Reports that could show who a person is")
 REFRESH_S = 0.5  # between two changes on the page
 
 
@@ -38,6 +42,7 @@ class _Parts:
     """The components that handlers read and write."""
 
     files: gr.File
+    treatment: gr.Radio
     run: gr.Button
     stop: gr.Button
     card: Card
@@ -64,6 +69,12 @@ def _layout(services: Services, words: Words, shown: gr.State) -> _Parts:
         gr.File, label=Text("Dateien wählen oder hierher ziehen", "Choose or drop files"), type="filepath", height=140,
         file_count="multiple", elem_id="batch-files",
     )  # fmt: skip
+    policy = settings.reading_policy
+    choices = [(text, one.value) for one, text in TREATMENTS.items() if policy is not Policy.REFUSE or one != "keep"]
+    treatment = words(
+        gr.Radio, choices, value=Treatment.HOLD.value, label=IDENTIFYING, elem_id="batch-identifying",
+        visible=policy in (Policy.CONFIRM, Policy.REFUSE),
+    )  # fmt: skip
     with gr.Row(elem_classes="mb-buttons"):
         run = words(
             gr.Button,
@@ -75,13 +86,16 @@ def _layout(services: Services, words: Words, shown: gr.State) -> _Parts:
         stop = words(gr.Button, Text("Abbrechen", "Stop"), min_width=140, interactive=False, elem_id="batch-stop")
     card = Card("batch", {}, elem_id="batch-card")
     download = words(gr.DownloadButton, label=DOWNLOAD, visible=False, elem_id="batch-download")
-    return _Parts(files, run, stop, card, download, shown)
+    return _Parts(files, treatment, run, stop, card, download, shown)
 
 
 def _connect(services: Services, parts: _Parts, language: gr.Radio, schema: gr.Radio) -> None:
     outputs = [parts.shown, parts.card, parts.download, parts.stop, parts.files]
     running = parts.run.click(
-        _reader(services, parts.download.GRADIO_CACHE), [language, schema, parts.files], outputs, **MODEL_CALL
+        _reader(services, parts.download.GRADIO_CACHE),
+        [language, schema, parts.files, parts.treatment],
+        outputs,
+        **MODEL_CALL,
     )
     running.failure(lambda: (None, gr.update(interactive=False)), None, [parts.files, parts.stop], **PRIVATE)
 
@@ -103,10 +117,16 @@ def _reader(services: Services, cache: str) -> Callable[..., Any]:
     batch = Batch(services.runtime, services.access, services.settings)
 
     def read(
-        language: str, schema_id: str, paths: Sequence[str] | None, request: gr.Request = NO_REQUEST
+        language: str,
+        schema_id: str,
+        paths: Sequence[str] | None,
+        treatment: str,
+        request: gr.Request = NO_REQUEST,
     ) -> Iterator[tuple[Any, ...]]:
         """Outputs: what is shown, card, download, the button that stops, files (emptied)."""
-        steps = _results(batch, services.access.identify, caller(request), schema_id, paths, Path(cache))
+        asked = services.settings.reading_policy in (Policy.CONFIRM, Policy.REFUSE)
+        chosen = Treatment(treatment) if asked else None
+        steps = _results(batch, services.access.identify, caller(request), schema_id, paths, Path(cache), chosen)
         step = refusals(lambda _language: next(steps, None))
         try:
             while (found := step(language)) is not None:
@@ -126,6 +146,7 @@ def _results(
     schema_id: str,
     paths: Sequence[str] | None,
     cache: Path,
+    treatment: Treatment | None,
 ) -> Any:
     """Yield (what is shown, finished file or None) now and then; uploads and an unfinished file are deleted."""
     files = [Path(path) for path in paths or ()]
@@ -134,7 +155,7 @@ def _results(
     with ExitStack() as at_end:
         at_end.callback(_delete, files)
         labels: tuple[str, ...] | None = None
-        for step in batch.classify(identify(asking), schema_id, files):
+        for step in batch.classify(identify(asking), schema_id, files, treatment):
             if labels is None:
                 labels = tuple(batch.runtime.model_for(schema_id).thresholds)
                 out.parent.mkdir(parents=True)

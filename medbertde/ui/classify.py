@@ -10,11 +10,12 @@ import gradio as gr
 
 from medbertde.services import Services
 from medbertde.text import decode
-from medbertde.types import InvalidFile
-from medbertde.ui import batch, evidence, second_model, threshold, what_if
+from medbertde.types import InvalidFile, Role
+from medbertde.ui import batch, evidence, evidence_more, screening, second_model, threshold, what_if
 from medbertde.ui.card import Card
-from medbertde.ui.evidence import Panel, draw
+from medbertde.ui.evidence import Panel, draw, sent
 from medbertde.ui.findings import Shown, findings_value
+from medbertde.ui.screening import Note
 from medbertde.ui.view import PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -32,23 +33,25 @@ class _Parts:
     text: gr.Textbox
     upload: gr.UploadButton
     run: gr.Button
+    note: Note
     panel: Panel
 
 
 def build(services: Services, words: Words, language: gr.Radio) -> None:
     """Layout, handlers, wiring; `language` holds the page's language ("de" or "en")."""
-    parts = _layout(services, words)
+    parts = _layout(services, words, language)
     several = gr.State(None)  # of the batch, whose probabilities the thresholds are tried on
     answered = _connect_model(services, parts, language)
     _connect_input(services, parts, language)
     evidence.connect(services, parts.panel, language)
+    evidence_more.connect(services, parts.panel, language)
     what_if.build(services, words, language, parts.panel, answered, parts.schema)
     threshold.build(services, words, language, parts.panel, answered, parts.schema, several)
     second_model.build(services, words, language, parts.panel, answered, parts.schema)
     batch.build(services, words, language, parts.schema, several)
 
 
-def _layout(services: Services, words: Words) -> _Parts:
+def _layout(services: Services, words: Words, language: gr.Radio) -> _Parts:
     schemas = services.reading.schemas()
     titles = [(Text(schema.title["de"], schema.title["en"]), schema.id) for schema in schemas]
     with gr.Row(elem_id="read", elem_classes="mb-sides"):
@@ -73,20 +76,29 @@ def _layout(services: Services, words: Words) -> _Parts:
                 run = words(
                     gr.Button, Text("Klassifizieren", "Classify"), variant="primary", min_width=140, elem_id="read-run"
                 )
-            reasons, reason, download = evidence.explanations(words)
+            reasons, reason, more, download = evidence.explanations(words)
         with gr.Column(scale=4, min_width=320, elem_id="read-answer"):
+            note = screening.note("read-screening", language)
             findings = Card("findings", findings_value(words.language, None), elem_id="read-findings")
-    panel = Panel(gr.State(None), findings, reasons, reason, download)
-    return _Parts(schema, example, text, upload, run, panel)
+    panel = Panel(gr.State(None), findings, reasons, reason, more, download)
+    return _Parts(schema, example, text, upload, run, note, panel)
 
 
 def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> list[Any]:
     """The answers: findings of a report, in the page's language. Returns the events that bring them."""
-    answer = parts.panel.answer
+    answer = [*parts.note.both, *parts.panel.answer]
 
-    def read(language: str, schema_id: str, report: str, request: gr.Request) -> tuple[Any, ...]:
-        prediction = services.reading.classify(services.access.identify(caller(request)), schema_id, report)
-        return draw(language, Shown(schema_id, report, prediction, dict(services.reading.thresholds(schema_id))))
+    def read(language: str, schema_id: str, report: str, request: gr.Request, replaced: int = 0) -> tuple[Any, ...]:
+        """Outputs: what the text says about persons, then the answer to it, unless somebody has to decide first."""
+        user = services.access.identify(caller(request))
+        question = services.gate.ask(user, report)
+        asked = screening.draw(language, question, replaced)
+        if question and question.must:
+            return *asked, *draw(language, None)
+        prediction = services.reading.classify(user, schema_id, report)
+        thresholds, may_propose = dict(services.reading.thresholds(schema_id)), user.role.includes(Role.ANNOTATOR)
+        shown = Shown(schema_id, report, prediction, thresholds, may_propose=may_propose)
+        return *asked, *draw(language, shown)
 
     @refusals
     def classify(language: str, schema_id: str, report: str, request: gr.Request) -> tuple[Any, ...]:
@@ -96,17 +108,27 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> lis
     def try_example(language: str, schema_id: str, index: str, request: gr.Request) -> tuple[Any, ...]:
         """Output: the text of the example, then the answer to it."""
         if not index:
-            return (gr.skip(),) * 5
+            return (gr.skip(),) * len(both)
         report = services.reading.example_reports(schema_id)[int(index)].text
         return report, *read(language, schema_id, report, request)
 
+    @refusals
+    def decide(
+        language: str, schema_id: str, report: str, question: Any, event: gr.EventData, request: gr.Request
+    ) -> tuple[Any, ...]:
+        """Output: the text as the user wants it, then the answer to it."""
+        report, replaced = screening.decided(services, caller(request), question, report, sent(event))
+        return report, *read(language, schema_id, report, request, replaced)
+
     def clear(language: str) -> tuple[Any, ...]:
-        return draw(language, None)
+        return *screening.draw(language, None), *draw(language, None)
 
     working = {**PRIVATE, **SIMULTANEOUS, "show_progress": "minimal", "show_progress_on": parts.panel.findings}
+    asked, both = [language, parts.schema, parts.text], [parts.text, *answer]
     events = [
-        parts.run.click(classify, [language, parts.schema, parts.text], answer, **working),
-        parts.example.select(try_example, [language, parts.schema, parts.example], [parts.text, *answer], **working),
+        parts.run.click(classify, asked, answer, **working),
+        parts.example.select(try_example, [language, parts.schema, parts.example], both, **working),
+        parts.note.card.decide(decide, [*asked, parts.note.question], both, **working),
     ]
     events[0].failure(clear, language, answer, **PRIVATE)
     return events
@@ -119,15 +141,21 @@ def _connect_input(services: Services, parts: _Parts, language: gr.Radio) -> Non
     def load(_language: str, path: str) -> str:
         return read_upload(Path(path))
 
+    @refusals
+    def look(language: str, report: str, request: gr.Request) -> tuple[Any, ...]:
+        """Outputs: what a loaded text says about persons, before anybody asks for an answer."""
+        return screening.draw(language, services.gate.ask(services.access.identify(caller(request)), report))
+
     def offer(language: str, schema_id: str) -> Any:
         return gr.update(choices=_examples(services, language, schema_id), value="")
 
     def switch(language: str, schema_id: str) -> tuple[Any, ...]:
-        return offer(language, schema_id), *draw(language, None)
+        return offer(language, schema_id), *screening.draw(language, None), *draw(language, None)
 
     chosen = [language, parts.schema]
-    parts.upload.upload(load, [language, parts.upload], parts.text, **PRIVATE)
-    parts.schema.change(switch, chosen, [parts.example, *parts.panel.answer], **PRIVATE)
+    loaded = parts.upload.upload(load, [language, parts.upload], parts.text, **PRIVATE)
+    loaded.success(look, [language, parts.text], parts.note.both, **PRIVATE)
+    parts.schema.change(switch, chosen, [parts.example, *parts.note.both, *parts.panel.answer], **PRIVATE)
     language.change(offer, chosen, parts.example, **PRIVATE)
 
 

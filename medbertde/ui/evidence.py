@@ -17,13 +17,14 @@ from medbertde.services.access import Caller
 from medbertde.types import State, User, UserError
 from medbertde.ui.card import Card
 from medbertde.ui.evidence_export import explanation_file
+from medbertde.ui.evidence_more_view import more_value
 from medbertde.ui.evidence_view import evidence_value, notable, progress_value, reasons_value
 from medbertde.ui.findings import Shown, findings_value
 from medbertde.ui.progressing import Compute, Found, OnProgress, Stop, refusing, stepwise
 from medbertde.ui.view import MODEL_CALL, NO_EVENT, NO_REQUEST, PRIVATE, caller, refusals
 from medbertde.ui.words import Words
 
-NOTHING = (gr.skip(),) * 4
+NOTHING = (gr.skip(),) * 5
 
 
 @dataclass(frozen=True)
@@ -34,24 +35,32 @@ class Panel:
     findings: Card
     reasons: Card
     evidence: Card
+    more: Card
     download: Card
 
     @property
     def answer(self) -> list[Any]:
         """What `draw` fills."""
-        return [self.shown, self.findings, self.reasons, self.evidence]
+        return [self.shown, self.findings, self.reasons, self.more, self.evidence]
 
 
-def explanations(words: Words) -> tuple[Card, Card, Card]:
-    """The cards below the text: several findings, one finding, and the one that hands over files."""
+def explanations(words: Words) -> tuple[Card, Card, Card, Card]:
+    """The cards below the text: several findings, one finding, what can be asked about it, the one that gives files."""
     reasons = Card("reasons", reasons_value(words.language, None), elem_id="read-reasons")
     evidence = Card("evidence", evidence_value(words.language, None), elem_id="read-evidence")
-    return reasons, evidence, Card("download", {}, elem_id="read-download")
+    more = Card("evidence_more", more_value(words.language, None), elem_id="read-more")
+    return reasons, evidence, more, Card("download", {}, elem_id="read-download")
 
 
 def draw(language: str, shown: Shown | None) -> tuple[Any, ...]:
-    """State, findings, several findings, one finding."""
-    return shown, findings_value(language, shown), reasons_value(language, shown), evidence_value(language, shown)
+    """State, findings, several findings, what can be asked about one finding, that finding."""
+    return (
+        shown,
+        findings_value(language, shown),
+        reasons_value(language, shown),
+        more_value(language, shown),
+        evidence_value(language, shown),
+    )
 
 
 def connect(services: Services, panel: Panel, language: gr.Radio) -> None:
@@ -94,11 +103,31 @@ def _connect_explaining(services: Services, panel: Panel, language: gr.Radio) ->
             return
         yield from refusing(language, _steps(services, caller(request), language, shown, notable(shown)))
 
+    def otherwise(
+        language: str, shown: Shown | None, request: gr.Request = NO_REQUEST, event: gr.EventData = NO_EVENT
+    ) -> Generator[tuple[Any, ...], None, None]:
+        """The same finding, by another method: what was explained by the one before is dropped."""
+        if shown is None or (known := shown.attribution) is None:
+            yield NOTHING
+            return
+        wish = sent(event)
+        chosen = replace(
+            shown,
+            method=str(wish.get("method", shown.method)),
+            baseline=str(wish.get("baseline", shown.baseline)),
+            attributions={},
+            checks={},
+            proposed={},
+        )
+        states = {shown.chosen: State(known.target)}
+        yield from refusing(language, _steps(services, caller(request), language, chosen, states))
+
     working = {**MODEL_CALL, "show_progress": "minimal", "show_progress_on": panel.evidence}
     asked = [
         panel.findings.choose(one, [language, panel.shown], panel.answer, **working),
         panel.reasons.choose(one, [language, panel.shown], panel.answer, **working),
         panel.reasons.all(every, [language, panel.shown], panel.answer, **working),
+        panel.more.method(otherwise, [language, panel.shown], panel.answer, **working),
     ]
     for each in asked:
         each.failure(draw, [language, panel.shown], panel.answer, **PRIVATE)
@@ -112,18 +141,20 @@ def _steps(
     user = services.access.identify(asking)
     found = yield from with_progress(
         language,
-        3,
+        4,
         lambda on_progress, stop: services.reading.explain_all(
             user,
             shown.schema_id,
             shown.text,
             states,
             model_version=shown.prediction.model_version,
+            method=shown.method,
+            baseline=shown.baseline,
             on_progress=on_progress,
             stop=stop,
         ),
     )
-    yield draw(language, replace(shown, attributions={**shown.attributions, **found}))
+    yield draw(language, shown.explained(found))
 
 
 def with_progress(language: str, before: int, compute: Compute[Found]) -> Generator[tuple[Any, ...], None, Found]:
@@ -154,9 +185,16 @@ def explained(services: Services, user: User, shown: Shown, on_progress: OnProgr
     known = shown.attributions.get(label)
     if known is not None and known.target == state:
         return replace(shown, attributions={label: known}, chosen=label)
-    version = shown.prediction.model_version
     found = services.reading.explain_all(
-        user, shown.schema_id, shown.text, {label: state}, model_version=version, on_progress=on_progress, stop=stop
+        user,
+        shown.schema_id,
+        shown.text,
+        {label: state},
+        model_version=shown.prediction.model_version,
+        method=shown.method,
+        baseline=shown.baseline,
+        on_progress=on_progress,
+        stop=stop,
     )
     return replace(shown, attributions=found, chosen=label)
 

@@ -12,6 +12,7 @@ from typing import Any
 from medbertde.terms import RESEARCH_ONLY
 from medbertde.types import AttributedWord, Attribution, Progress, State
 from medbertde.ui.findings import MODEL, STATES, Shown, probability
+from medbertde.ui.methods import METHODS
 from medbertde.ui.sentences import Sentence, sentences_of
 from medbertde.ui.words import Text, decimal, signed
 
@@ -27,16 +28,6 @@ LEGEND = Text(
     "units): + speaks for, − against.",
 )
 HINT = Text("Ein Klick auf einen Satz zeigt seine Wörter.", "A click on a sentence shows its words.")
-METHODS = {
-    "layer_integrated_gradients": "Layer Integrated Gradients",
-    "gradient_shap": "GradientSHAP",
-    "input_x_gradient": "Input × Gradient",
-    "saliency": "Saliency",
-    "occlusion": "Occlusion",
-    "occlusion_sentence": "Occlusion",
-    "kernel_shap": "KernelSHAP",
-    "lime": "LIME",
-}
 MOST_SENTENCES = 3  # named for and against
 MOST_WORDS = 4  # named for and against
 BEGINNING = 90  # characters of a sentence that say which one it is
@@ -237,7 +228,7 @@ def facts(language: str, attribution: Attribution) -> list[dict[str, str]]:
     """How the numbers came about."""
     share = decimal(language, f"{100 * attribution.relative_delta:.1f}")
     named: Mapping[Text, str] = {
-        Text("Verfahren", "Method"): METHODS.get(attribution.method, attribution.method),
+        Text("Verfahren", "Method"): METHODS[attribution.method].title(language),
         Text("Ausgangspunkt", "Baseline"): attribution.baseline,
         Text("Rechenschritte", "Steps"): str(attribution.steps),
         Text("Konvergenzabweichung", "Convergence delta"): f"{signed(language, attribution.delta, 3)} ({share} %)",

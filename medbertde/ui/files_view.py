@@ -14,8 +14,10 @@ from medbertde.report_file import LABEL_COLUMN, Row, csv_line
 from medbertde.schema import Kind, Schema
 from medbertde.services.exchange.incoming.plan import LEFT_OUT, Choices
 from medbertde.services.exchange.incoming.preview import Column, Found, Preview
+from medbertde.services.exchange.incoming.screened import SCREENING
 from medbertde.services.exchange.incoming.table import SCANNED_ROWS
-from medbertde.types import ImportResult, Progress, State
+from medbertde.services.screened_records import HELD_BACK, Treatment, became, summary
+from medbertde.types import ImportResult, Progress, Screened, State
 from medbertde.ui.findings import STATES
 from medbertde.ui.words import Text
 
@@ -53,6 +55,16 @@ RULE = Text(
     "can be assigned differently here.",
 )
 
+TREATMENTS = {
+    Treatment.HOLD: Text("Diese Zeilen zurückhalten", "Hold these rows back"),
+    Treatment.REPLACE: Text("Durch Platzhalter ersetzen", "Replace by placeholders"),
+    Treatment.KEEP: Text("So übernehmen", "Take them as they are"),
+}
+NOTHING_STORED = Text(
+    "Noch ist nichts gespeichert. Was soll mit diesen Zeilen geschehen?",
+    "Nothing is stored yet. What is to be done with these rows?",
+)
+
 
 def choices_of(value: Mapping[str, Any] | None) -> Choices:
     """What the user chose, from the card or from its event; anything malformed counts as no choice."""
@@ -76,12 +88,17 @@ def preview_value(language: str, name: str, seen: Preview, schema: Schema, choic
         "tables": [table for table in (_columns(language, seen, schema), *_meanings(language, seen, schema)) if table],
         "first": _first(language, seen, schema),
         "problem": _problem(seen).say(language) if seen.faulty else "",
-        "choices": {
-            "columns": dict(choices.columns),
-            "names": dict(choices.names),
-            "values": dict(choices.values),
-            "sheet": choices.sheet,
-        },
+        "choices": _said(choices),
+    }
+
+
+def _said(choices: Choices) -> Json:
+    """The choices as the card sends them back."""
+    return {
+        "columns": dict(choices.columns),
+        "names": dict(choices.names),
+        "values": dict(choices.values),
+        "sheet": choices.sheet,
     }
 
 
@@ -90,9 +107,28 @@ def progress_value(language: str, progress: Progress) -> Json:
     share = min(1.0, progress.done / progress.total) if progress.total else 0.0
     done = f"{progress.done:,}"
     said = Text(f"{done.replace(',', '.')} Zeilen gelesen …", f"{done} rows read …")
-    if progress.note:
+    if progress.note == SCREENING:
+        said = Text(
+            f"{done.replace(',', '.')} Befunde auf Angaben zu Personen geprüft …",
+            f"{done} reports screened for details of persons …",
+        )
+    elif progress.note:
         said = Text("Wird gespeichert …", "Storing …")
     return {"progress": {"share": share, "status": said.say(language)}}
+
+
+def question_value(language: str, found: Screened, choices: Choices, *, may_keep: bool) -> Json:
+    """The card when rows were found that could show who a person is and somebody has to decide about them."""
+    offered = [one for one in TREATMENTS if may_keep or one is not Treatment.KEEP]
+    return {
+        "question": {
+            "lead": summary(found).sentence(language),
+            "hint": NOTHING_STORED.say(language),
+            "choices": [{"name": one.value, "label": TREATMENTS[one].say(language)} for one in offered],
+        },
+        "choices": _said(choices),
+        "found": {"rows": found.rows, "kinds": dict(found.kinds)},
+    }
 
 
 def result_value(language: str, result: ImportResult) -> Json:
@@ -113,12 +149,16 @@ def imported_sentence(result: ImportResult) -> Text:
     >>> imported_sentence(ImportResult(added=48, duplicates=2, labelled=0)).de
     '48 neu, 2 doppelt, 0 abgelehnt.'
     """
-    counts = (result.added, result.duplicates, len(result.rejected))
+    held = sum(fault.code == HELD_BACK for _, fault in result.rejected)
+    counts = (result.added, result.duplicates, len(result.rejected) - held)
     de = "{} neu, {} doppelt, {} abgelehnt.".format(*counts)
     en = "{} new, {} known already, {} rejected.".format(*counts)
     if result.labelled:
         de += f" {result.labelled} davon mit Labels übernommen."
         en += f" {result.labelled} came with labels."
+    if result.screened:
+        said = became(result.screened)
+        de, en = f"{de} {said.de}", f"{en} {said.en}"
     return Text(de, en)
 
 

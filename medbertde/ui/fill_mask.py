@@ -12,10 +12,12 @@ import gradio as gr
 
 from medbertde.services import Services
 from medbertde.text import MASK
-from medbertde.ui import fill_mask_more
+from medbertde.ui import fill_mask_more, screening
 from medbertde.ui.card import Card
+from medbertde.ui.evidence import sent
 from medbertde.ui.fill_mask_view import Filled, candidates_value, csv_lines
 from medbertde.ui.fill_mask_written import Written, choosing
+from medbertde.ui.screening import Note
 from medbertde.ui.view import MODEL_CALL, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -44,6 +46,7 @@ class _Parts:
     undo: gr.Button
     mode: gr.Radio
     run: gr.Button
+    note: Note
     card: Card
     save: gr.Button
     filled: gr.State
@@ -51,14 +54,14 @@ class _Parts:
 
 def build(services: Services, words: Words, language: gr.Radio) -> None:
     """Layout, handlers, wiring; `language` holds the page's language ("de" or "en")."""
-    parts = _layout(services, words)
+    parts = _layout(services, words, language)
     _connect_model(services, parts, language)
     _connect_sentence(parts)
     _connect_download(parts, language)
     fill_mask_more.build(services, words, language, parts.written)
 
 
-def _layout(services: Services, words: Words) -> _Parts:
+def _layout(services: Services, words: Words, language: gr.Radio) -> _Parts:
     words(gr.Markdown, ABOUT, elem_classes="mb-about")
     with gr.Row(elem_classes="mb-sides"):
         with gr.Column(min_width=320):
@@ -81,21 +84,28 @@ def _layout(services: Services, words: Words) -> _Parts:
             )  # fmt: skip
             run = words(gr.Button, Text("Wörter vorschlagen", "Suggest words"), variant="primary", elem_id="fill-run")
         with gr.Column(min_width=320, elem_id="fill-answer"):
+            note = screening.note("fill-screening", language)
             card = Card("candidates", candidates_value(words.language, None), elem_id="fill-card")
             save = words(
                 gr.Button, Text("Als Tabelle laden (.csv)", "Download as a table (.csv)"), size="sm", visible=False,
                 elem_id="fill-save",
             )  # fmt: skip
-    return _Parts(Written(text, gr.State(())), example, insert, undo, mode, run, card, save, gr.State(None))
+    return _Parts(Written(text, gr.State(())), example, insert, undo, mode, run, note, card, save, gr.State(None))
 
 
 def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> None:
     """The candidates, for the sentence as it stands or for an example."""
     gaps = services.reading.example_gaps()
 
-    def read(language: str, sentence: str, mode: str, request: gr.Request) -> tuple[Any, ...]:
+    def read(language: str, sentence: str, mode: str, request: gr.Request, replaced: int = 0) -> tuple[Any, ...]:
+        """Outputs: what the sentence says about persons, then the candidates, unless somebody has to decide first."""
         user = services.access.identify(caller(request))
-        return _draw(language, Filled(sentence, services.reading.suggest(user, sentence, TOP_K, whole=mode != PIECES)))
+        question = services.gate.ask(user, sentence)
+        asked = screening.draw(language, question, replaced)
+        if question and question.must:
+            return *asked, *_draw(language, None)
+        found = services.reading.suggest(user, sentence, TOP_K, whole=mode != PIECES)
+        return *asked, *_draw(language, Filled(sentence, found))
 
     @refusals
     def suggest(language: str, sentence: str, mode: str, request: gr.Request) -> tuple[Any, ...]:
@@ -104,7 +114,7 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> Non
     @refusals
     def change_mode(language: str, filled: Filled | None, mode: str, request: gr.Request) -> tuple[Any, ...]:
         """The candidates on the screen in the other way, for the sentence they belong to."""
-        return read(language, filled.sentence, mode, request) if filled else (gr.skip(),) * 3
+        return read(language, filled.sentence, mode, request) if filled else (gr.skip(),) * 5
 
     @refusals
     def try_example(
@@ -112,14 +122,29 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> Non
     ) -> tuple[Any, ...]:
         """Outputs: sentence, earlier sentences, then the answer."""
         if not index:
-            return (gr.skip(),) * 5
+            return (gr.skip(),) * 7
         gap = gaps[int(index)].text
         return gap, Written.remember(history, sentence), *read(language, gap, mode, request)
 
-    def clear(language: str) -> tuple[Any, ...]:
-        return _draw(language, None)
+    @refusals
+    def decide(
+        language: str,
+        sentence: str,
+        history: Sequence[str],
+        mode: str,
+        question: Any,
+        event: gr.EventData,
+        request: gr.Request,
+    ) -> tuple[Any, ...]:
+        """Outputs: the sentence as the user wants it, earlier sentences, then the answer."""
+        wanted, replaced = screening.decided(services, caller(request), question, sentence, sent(event))
+        return wanted, Written.remember(history, sentence), *read(language, wanted, mode, request, replaced)
 
-    answer = [parts.filled, parts.card, parts.save]
+    def clear(language: str) -> tuple[Any, ...]:
+        return *screening.draw(language, None), *_draw(language, None)
+
+    card = [parts.filled, parts.card, parts.save]
+    answer = [*parts.note.both, *card]
     text, written = parts.written.text, parts.written.both
     working = {**MODEL_CALL, "show_progress": "minimal", "show_progress_on": parts.card}
     gr.on([parts.run.click, text.submit], suggest, [language, text, parts.mode], answer, **working).failure(
@@ -127,7 +152,10 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> Non
     )
     parts.mode.input(change_mode, [language, parts.filled, parts.mode], answer, **working)
     parts.example.select(try_example, [language, parts.example, *written, parts.mode], [*written, *answer], **working)
-    language.change(_draw, [language, parts.filled], answer, **PRIVATE)
+    parts.note.card.decide(
+        decide, [language, *written, parts.mode, parts.note.question], [*written, *answer], **working
+    )
+    language.change(_draw, [language, parts.filled], card, **PRIVATE)
 
 
 def _connect_sentence(parts: _Parts) -> None:

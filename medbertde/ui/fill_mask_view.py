@@ -10,6 +10,7 @@ from medbertde.report_file import csv_line
 from medbertde.services.exchange import RESEARCH_ONLY
 from medbertde.services.reading import Ranked, RankedWord, Suggested
 from medbertde.types import Candidate, Notice
+from medbertde.ui.findings import SAID_ABOVE
 from medbertde.ui.words import Text, decimal, signed
 
 EMPTY = Text("Die Vorschläge erscheinen hier.", "The candidates appear here.")
@@ -91,7 +92,7 @@ def _side(language: str, answer: Suggested, other: set[str], hint: str, warnings
 
 
 def _notices(language: str, warnings: Sequence[Notice]) -> list[str]:
-    return [notice.sentence(language) for notice in warnings]
+    return [notice.sentence(language) for notice in warnings if notice.code != SAID_ABOVE]
 
 
 def _items(language: str, candidates: Sequence[Candidate], other: set[str] | None = None) -> list[dict[str, Any]]:

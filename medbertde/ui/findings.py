@@ -6,11 +6,13 @@ Pure functions from the services' dataclasses to the JSON that `cards/findings.j
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from medbertde.schema import Label, load_schema
-from medbertde.types import Attribution, LabelScore, Prediction, State
+from medbertde.services.proposals import Proposed
+from medbertde.types import AgainstChance, Attribution, LabelScore, Prediction, State
+from medbertde.ui.methods import DEFAULT_BASELINE, DEFAULT_METHOD
 from medbertde.ui.words import Text
 
 STATES = {
@@ -21,13 +23,16 @@ STATES = {
 }
 EMPTY = Text("Die Befunde erscheinen hier.", "The findings appear here.")
 MODEL = Text("Modell", "Model")
+SAID_ABOVE = "names"  # the remark that the note on persons makes, with the places and what can be done
 
 
 @dataclass(frozen=True)
 class Shown:
     """The answer on the screen: the report, the thresholds it was read with, the explanations asked for so far.
 
-    All explanations come from the model that classified. `chosen` is the finding looked at.
+    All explanations come from the model that classified, by the same `method` and `baseline`. `chosen` is the finding
+    looked at. `checks` and `proposed` belong to the explanations: how reliable one is, and for which stored report its
+    words were proposed (None: the text is not stored).
     """
 
     schema_id: str
@@ -36,11 +41,25 @@ class Shown:
     thresholds: Mapping[str, float]
     attributions: Mapping[str, Attribution] = field(default_factory=dict)
     chosen: str = ""
+    method: str = DEFAULT_METHOD
+    baseline: str = DEFAULT_BASELINE
+    may_propose: bool = False
+    checks: Mapping[str, AgainstChance] = field(default_factory=dict)
+    proposed: Mapping[str, Proposed | None] = field(default_factory=dict)
 
     @property
     def attribution(self) -> Attribution | None:
         """The explanation of the finding looked at."""
         return self.attributions.get(self.chosen)
+
+    def explained(self, found: Mapping[str, Attribution]) -> Shown:
+        """The answer with these explanations; what was said about earlier ones of the same findings is dropped."""
+        return replace(
+            self,
+            attributions={**self.attributions, **found},
+            checks={label: check for label, check in self.checks.items() if label not in found},
+            proposed={label: sent for label, sent in self.proposed.items() if label not in found},
+        )
 
     def state(self, label: str) -> State | None:
         """What the scores of a finding stand for."""
@@ -62,7 +81,7 @@ def findings_value(language: str, shown: Shown | None) -> dict[str, Any]:
     return {
         "words": {state.value: STATES[state].say(language) for state in State},
         "chosen": shown.chosen,
-        "notices": [notice.sentence(language) for notice in shown.prediction.warnings],
+        "notices": [one.sentence(language) for one in shown.prediction.warnings if one.code != SAID_ABOVE],
         "model": f"{MODEL.say(language)}: {shown.prediction.model_version}",
         "groups": [
             {

@@ -90,8 +90,8 @@ def _tabs(services: Services, words: Words, frame: _Frame) -> _Tabs:
             annotate.build(services, words, frame.language)
         with words(gr.Tab, Text("Training", "Training"), id="train", visible=False) as train_tab:
             training.build(services, words, frame.language, train_tab, frame.header)
-        with words(gr.Tab, Text("Über medbertde", "About"), id="about"):
-            about.build(services, words)
+        with words(gr.Tab, Text("Über medbertde", "About"), id="about") as about_tab:
+            about.build(services, words, frame.language, about_tab)
             managing = manage.build(services, words, frame.language)
     with frame.models:
         model_choice.build(services, words, frame.language, frame.header)

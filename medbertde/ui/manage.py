@@ -43,6 +43,7 @@ ACTIONS = {
     "promote": Text("Modell übernommen", "model taken over"),
     "roll_back": Text("früheres Modell", "earlier model"),
     "choose_model": Text("Modell gewählt", "model chosen"),
+    "override_audit": Text("Weitergabe trotz Prüfung", "given away despite its audit"),
     "adjudicate": Text("Befund entschieden", "report decided"),
     "project": Text("Projekt angelegt", "project made"),
     "assign": Text("Personen zugeordnet", "people assigned"),

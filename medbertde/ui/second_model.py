@@ -95,7 +95,16 @@ def compared(services: Services, user: User, shown: Shown, name: str, on_progres
     first = explained(services, user, shown, on_progress, stop)
     label, state = first.chosen, State(first.attributions[first.chosen].target)
     found = services.second_opinion.read(
-        user, first.schema_id, first.text, name, label=label, state=state, on_progress=on_progress, stop=stop
+        user,
+        first.schema_id,
+        first.text,
+        name,
+        label=label,
+        state=state,
+        method=first.method,
+        baseline=first.baseline,
+        on_progress=on_progress,
+        stop=stop,
     )
     second = replace(
         first, prediction=found.prediction, thresholds=found.thresholds, attributions={label: found.attribution}

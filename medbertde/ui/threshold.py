@@ -13,9 +13,10 @@ import gradio as gr
 
 from medbertde.schema import load_schema
 from medbertde.services import Services
-from medbertde.types import Metrics
+from medbertde.types import Metrics, ReliabilityBin
 from medbertde.ui.batch_view import Shown as Batch
 from medbertde.ui.batch_view import reported
+from medbertde.ui.calibration_view import calibration_value
 from medbertde.ui.card import Card
 from medbertde.ui.evidence import Panel
 from medbertde.ui.findings import STATES, Shown
@@ -55,7 +56,8 @@ def build(
     def weigh(
         language: str, shown: Shown | None, several: Batch | None, chosen: str, threshold: float
     ) -> dict[str, Any]:
-        return threshold_value(language, shown, _figures(services, shown), chosen, threshold, several)
+        metrics, known = _figures(services, shown)
+        return threshold_value(language, shown, metrics, chosen, threshold, several, known)
 
     def begin(language: str, shown: Shown | None, several: Batch | None, chosen: str) -> tuple[Any, ...]:
         """Outputs: the model's own threshold for the finding, and what it means."""
@@ -107,11 +109,11 @@ def _choices(language: str, schema_id: str) -> list[tuple[str, str]]:
     return [(label.name[language], label.id) for label in load_schema(schema_id).labels]
 
 
-def _figures(services: Services, shown: Shown | None) -> Metrics | None:
+def _figures(services: Services, shown: Shown | None) -> tuple[Metrics | None, tuple[ReliabilityBin, ...]]:
     """The figures of the very model that read the report."""
     if shown is None or services.reading.active_version(shown.schema_id) != shown.prediction.model_version:
-        return None
-    return services.reading.metrics(shown.schema_id)
+        return None, ()
+    return services.reading.metrics(shown.schema_id), services.reading.reliability(shown.schema_id)
 
 
 def threshold_value(
@@ -121,6 +123,7 @@ def threshold_value(
     label: str,
     threshold: float,
     batch: Batch | None = None,
+    reliability: Sequence[ReliabilityBin] = (),
 ) -> dict[str, Any]:
     """The card: what this threshold does to the report on the screen and in a batch, and the figures there are."""
     if shown is None or label not in shown.prediction.scores:
@@ -129,7 +132,9 @@ def threshold_value(
     figures = _measured(language, shown, metrics, label)
     if figures and abs(threshold - shown.thresholds[label]) >= STEP:
         figures.append(NO_OTHERS.say(language))
-    return {"lines": lines, "figures": figures or [NO_FIGURES.say(language)]}
+    score = shown.prediction.scores[label].present
+    plot = calibration_value(language, reliability, score, threshold) if reliability else None
+    return {"lines": lines, "figures": figures or [NO_FIGURES.say(language)], "plot": plot}
 
 
 def _effect(language: str, shown: Shown, label: str, threshold: float) -> str:

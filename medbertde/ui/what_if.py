@@ -139,10 +139,17 @@ def compared(services: Services, user: User, shown: Shown, text: str, on_progres
         )
     first = explained(services, user, shown, on_progress, stop)
     label, state = first.chosen, State(first.attributions[first.chosen].target)
-    version, reading = shown.prediction.model_version, services.reading
-    prediction = reading.classify(user, shown.schema_id, text)
-    second = reading.explain_all(
-        user, shown.schema_id, text, {label: state}, model_version=version, on_progress=on_progress, stop=stop
+    prediction = services.reading.classify(user, shown.schema_id, text)
+    second = services.reading.explain_all(
+        user,
+        shown.schema_id,
+        text,
+        {label: state},
+        model_version=shown.prediction.model_version,
+        method=shown.method,
+        baseline=shown.baseline,
+        on_progress=on_progress,
+        stop=stop,
     )
     return Versions(first, replace(first, text=text, prediction=prediction, attributions=second), NAMES)
 

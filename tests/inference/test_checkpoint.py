@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from medbertde.inference.checkpoint import (
     verify,
 )
 from medbertde.schema import load_schema
-from medbertde.types import CheckpointRefused, Task
+from medbertde.types import CheckpointRefused, ReliabilityBin, Task
 from tests import tiny
 
 
@@ -209,6 +210,10 @@ REFUSALS: Mapping[str, tuple[Callable[[Path], object], str]] = {
         lambda f: edit_json(f / FACTS_FILE, lambda c: c.update(format=99)),
         "hat das Format 99, erwartet wird 1",
     ),
+    "impossible reliability": (
+        lambda f: edit_json(f / FACTS_FILE, lambda c: c.update(reliability=[dict(probability=0.7, observed=1.2, n=4)])),
+        "medbertde.json ist fehlerhaft (reliability: 0.7, 1.2, 4)",
+    ),
     "malformed facts": (
         lambda f: edit_json(f / FACTS_FILE, lambda c: c.update(thresholds=3)),
         "medbertde.json ist fehlerhaft",
@@ -231,3 +236,14 @@ def test_a_folder_that_cannot_be_served_is_refused_with_the_reason(
 
 def test_facts_survive_the_file(tiny_mlm_folder: Path) -> None:
     assert read_facts(tiny_mlm_folder).lineage.seed == 0
+
+
+def test_reliability_survives_the_file_and_may_be_missing_from_one_written_before(
+    tiny_classifier_folder: Path, tmp_path: Path
+) -> None:
+    whole = load_checkpoint(tiny_classifier_folder)
+    rows = (ReliabilityBin(0.04, 0.02, 412), ReliabilityBin(0.71, 0.66, 41))
+    save_checkpoint(whole.model, whole.tokenizer, replace(whole.facts, reliability=rows), tmp_path / "model")
+    assert load_checkpoint(tmp_path / "model").facts.reliability == rows
+    edit_json(tmp_path / "model" / FACTS_FILE, lambda facts: facts.pop("reliability"))
+    assert load_checkpoint(tmp_path / "model").facts.reliability == ()

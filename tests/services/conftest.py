@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from medbertde.inference.runtime import Runtime
 from medbertde.services.access import Access, Caller
 from medbertde.services.accounts import Accounts
 from medbertde.services.annotate import Annotate
+from medbertde.services.deidentification import Gate
+from medbertde.services.screening import Screener
 from medbertde.settings import Settings
 from medbertde.store.session import Database, open_database
 from medbertde.types import User
@@ -38,6 +41,12 @@ def runtime(tiny_classifier_folder: Path) -> Runtime:
 @pytest.fixture
 def access(database: Database, settings: Settings) -> Access:
     return Access(database, settings)
+
+
+@pytest.fixture
+def gate(database: Database, access: Access, settings: Settings) -> Gate:
+    """With the length that the runtime of these tests takes."""
+    return Gate(database, access, replace(settings, max_chars=20_000), Screener(settings.deidentification_dates))
 
 
 @pytest.fixture

@@ -201,7 +201,7 @@ class TestImport:
 
     def test_an_id_that_names_another_text_is_rejected_with_its_row(self, annotate: Annotate, anna: User) -> None:
         bring(annotate, anna, "Eins.")
-        result = annotate.import_reports(anna, XRAY, "b.jsonl", b'{"text": "Neu."}\n{"id": "r1", "text": "Anders."}')
+        result = annotate.import_reports(anna, XRAY, "b.jsonl", b'{"text": "Neu."}\n{"id": "r1", "text": "Ganz neu."}')
         assert (result.added, [(number, fault.code) for number, fault in result.rejected]) == (1, [(2, "id_taken")])
 
     def test_an_unknown_modality_does_not_hide_a_report(self, annotate: Annotate, anna: User) -> None:

@@ -14,6 +14,7 @@ from medbertde.inference.runtime import Runtime
 from medbertde.report_file import to_json
 from medbertde.services.access import Access
 from medbertde.services.annotate import Annotate, Decision, SkipDecision, WorkItem
+from medbertde.services.deidentification import Gate
 from medbertde.services.evidence import Evidence
 from medbertde.services.reading import Reading
 from medbertde.store import evidence as evidence_store
@@ -52,8 +53,8 @@ def decide(item: WorkItem, **given: object) -> Decision:
 
 
 @pytest.fixture
-def evidence(database: Database, runtime: Runtime, access: Access) -> Evidence:
-    return Evidence(database, Reading(runtime, access), access)
+def evidence(database: Database, runtime: Runtime, access: Access, gate: Gate) -> Evidence:
+    return Evidence(database, Reading(runtime, access, gate), access)
 
 
 class TestMarkedWords:

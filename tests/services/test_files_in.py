@@ -8,6 +8,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 import pyarrow
@@ -19,6 +20,7 @@ from medbertde.schema import load_schema
 from medbertde.services.access import Access
 from medbertde.services.exchange.incoming.plan import Choices
 from medbertde.services.exchange.incoming.preview import Preview
+from medbertde.services.exchange.incoming.screened import SCREENING
 from medbertde.services.files import STORING, Files
 from medbertde.settings import Settings
 from medbertde.store import labels, reports
@@ -486,11 +488,11 @@ class TestStoring:
     ) -> None:
         data = "\n".join(json.dumps({"text": f"Befund {number}."}) for number in range(1200)).encode()
         steps = files.import_steps(anna, XRAY, "a.jsonl", data)
-        told = [next(steps) for _ in range(3)]
+        told = list(takewhile(lambda step: isinstance(step, Progress) and step.note != STORING, steps))
         assert [(step.done, step.note) for step in told if isinstance(step, Progress)] == [
             (500, ""),
             (1000, ""),
-            (1200, STORING),
+            *((done, SCREENING) for done in range(200, 1201, 200)),
         ]
         steps.close()  # type: ignore[attr-defined]
         assert self.texts(database) == []

@@ -9,6 +9,7 @@ import pytest
 
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
 from medbertde.services.access import TERMS_VERSION, Access, Caller
+from medbertde.services.deidentification import Gate
 from medbertde.services.reading import Reading
 from medbertde.store import users
 from medbertde.store.session import Database
@@ -20,9 +21,9 @@ REPORT = "Kein Pneumothorax, kleiner Erguss links. Herz normal groß."
 
 
 @pytest.fixture
-def reading(runtime: Runtime, access: Access, tiny_mlm_folder: Path) -> Reading:
+def reading(runtime: Runtime, access: Access, gate: Gate, tiny_mlm_folder: Path) -> Reading:
     runtime.swap(FILL_MASK_SLOT, tiny_mlm_folder)
-    return Reading(runtime, access)
+    return Reading(runtime, access, gate)
 
 
 class TestTerms:

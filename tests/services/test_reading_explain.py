@@ -9,6 +9,7 @@ import pytest
 from medbertde.inference.rows import Cancelled
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
 from medbertde.services.access import Access, Caller
+from medbertde.services.deidentification import Gate
 from medbertde.services.reading import Reading
 from medbertde.types import Conflict, Forbidden, Progress, State, User, UserError
 from tests import tiny
@@ -19,9 +20,9 @@ GAP = "Kein [MASK] links."
 
 
 @pytest.fixture
-def reading(runtime: Runtime, access: Access, tiny_mlm_folder: Path) -> Reading:
+def reading(runtime: Runtime, access: Access, gate: Gate, tiny_mlm_folder: Path) -> Reading:
     runtime.swap(FILL_MASK_SLOT, tiny_mlm_folder)
-    return Reading(runtime, access)
+    return Reading(runtime, access, gate)
 
 
 def test_the_default_method_comes_first_and_each_can_be_asked_for(reading: Reading, anna: User) -> None:

@@ -10,6 +10,7 @@ import pytest
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
 from medbertde.services.access import Access, Caller
 from medbertde.services.accounts import Accounts
+from medbertde.services.deidentification import Gate
 from medbertde.services.reading import Reading
 from medbertde.types import Forbidden, ModelUnavailable, User
 from tests import tiny
@@ -18,9 +19,9 @@ TEXT = "Kein Nachweis eines [MASK] rechts."
 
 
 @pytest.fixture
-def reading(runtime: Runtime, access: Access, tiny_mlm_folder: Path) -> Reading:
+def reading(runtime: Runtime, access: Access, gate: Gate, tiny_mlm_folder: Path) -> Reading:
     runtime.swap(FILL_MASK_SLOT, tiny_mlm_folder)
-    return Reading(runtime, access)
+    return Reading(runtime, access, gate)
 
 
 @pytest.mark.parametrize(

@@ -52,31 +52,37 @@ RIGHTS: dict[str, Open | tuple[Role, bool]] = {
         [
             f"Reading.{name}"
             for name in "schemas catalogue active_version model_version thresholds methods second_models "
-            "fill_mask_version example_reports example_gaps metrics".split()
+            "fill_mask_version example_reports example_gaps metrics reliability".split()
         ],
         NO_DATA,
     ),
     **dict.fromkeys(
         [
             f"Reading.{name}"
-            for name in "classify explain explain_all explain_word faithfulness fill_mask suggest rank_words "
-            "tokenise".split()
+            for name in "classify explain explain_stored explain_all explain_word faithfulness against_chance "
+            "fill_mask suggest rank_words tokenise".split()
         ],
         (VIEWER, TERMS),
     ),
+    **dict.fromkeys([f"Gate.{name}" for name in "ask admit confirm replace deidentify".split()], (VIEWER, TERMS)),
     "Batch.classify": (VIEWER, TERMS),
     "SecondOpinion.choices": NO_DATA,
     "SecondOpinion.read": (VIEWER, TERMS),
     **dict.fromkeys(
         [
             f"Annotate.{name}"
-            for name in "next_reports save skip keep recent reopen import_reports import_examples".split()
+            for name in "next_reports save skip keep recent reopen open_report proposals import_reports "
+            "import_examples".split()
         ],
         (ANNOTATOR, TERMS),
     ),
     "Annotate.skipped": (CURATOR, TERMS),
     "Evidence.weigh": (ANNOTATOR, TERMS),
     "Evidence.agreement": (ANNOTATOR, TERMS),
+    "ModelAudits.answering": Open("everybody may read how the models that answer were audited; it holds no report"),
+    "ModelAudits.require_audit": Open("a model that passed its audit is for everyone; overriding asks for an admin"),
+    "Proposals.propose": (ANNOTATOR, TERMS),
+    "Proposals.add": (ANNOTATOR, TERMS),
     **dict.fromkeys(
         [f"Files.{name}" for name in "preview import_steps import_file import_examples export annotators".split()],
         (ANNOTATOR, TERMS),
@@ -154,8 +160,8 @@ def made(kind: type, settings: Settings) -> Any:
     known = {"access": access, "settings": settings}
     needed = list(inspect.signature(kind).parameters.values())
     given = {
-        one.name: made(service_classes()["Reading"], settings)
-        if one.name == "reading"
+        one.name: made(service_classes()[one.name.capitalize()], settings)
+        if one.name in ("reading", "gate")
         else known.get(one.name, Beyond())
         for one in needed
         if one.default is inspect.Parameter.empty

@@ -8,6 +8,7 @@ import pytest
 
 from medbertde.inference.runtime import Runtime
 from medbertde.services.access import Access, Caller
+from medbertde.services.deidentification import Gate
 from medbertde.services.models import Models
 from medbertde.services.second_opinion import SecondOpinion
 from medbertde.store.session import Database
@@ -24,8 +25,8 @@ def models(database: Database, runtime: Runtime, access: Access) -> Models:
 
 
 @pytest.fixture
-def second(runtime: Runtime, access: Access, models: Models) -> SecondOpinion:
-    return SecondOpinion(runtime, access, models)
+def second(runtime: Runtime, gate: Gate, models: Models) -> SecondOpinion:
+    return SecondOpinion(runtime, gate, models)
 
 
 @pytest.fixture

@@ -65,6 +65,26 @@ class TestRunFolder:
         assert facts.metrics is not None
         assert str(folder.parent) not in (folder / "checkpoint" / "config.json").read_text(encoding="utf-8")
 
+    def test_the_checkpoint_tells_how_often_its_probabilities_came_true_in_the_validation_reports(
+        self, write_run: WriteRun, reports: list[ReportRecord]
+    ) -> None:
+        folder = write_run(reports, epochs=1)
+        finetune.train(folder)
+        loaded = load_checkpoint(folder / "checkpoint")
+        validation = split(folder, read_config(folder), SCHEMA).validation
+        answers = classify(loaded, [record.text for record in validation])
+        said = [
+            (answer.scores[label].present, record.labels.get(label) is State.PRESENT)
+            for answer, record in zip(answers, validation, strict=True)
+            for label in SCHEMA.label_ids
+        ]
+        assert sum(row.n for row in loaded.facts.reliability) == len(said)
+        for row in loaded.facts.reliability:
+            tenth = [(score, there) for score, there in said if int(10 * score) == int(10 * row.probability)]
+            assert row.n == len(tenth)
+            assert row.probability == pytest.approx(np.mean([score for score, _ in tenth]), abs=1e-3)
+            assert row.observed == pytest.approx(np.mean([there for _, there in tenth]), abs=1e-3)
+
     def test_the_checkpoint_reads_as_it_was_trained_to(self, write_run: WriteRun, reports: list[ReportRecord]) -> None:
         folder = write_run(reports, reads="sentences")
         finetune.train(folder)

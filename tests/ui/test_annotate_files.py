@@ -93,7 +93,7 @@ def test_a_table_is_looked_at_before_anything_is_stored_and_its_columns_can_be_g
 def test_rejected_rows_are_listed_and_can_be_downloaded_without_formulas(own_site: Site) -> None:
     page = open_files(own_site)
     choose(
-        page, "a.jsonl", b'{"text": "Frei.", "id": "a"}\nkaputt\n{"text": "Anders.", "id": "a"}\n{"text": "Frei."}\n'
+        page, "a.jsonl", b'{"text": "Frei.", "id": "a"}\nkaputt\n{"text": "Ganz neu.", "id": "a"}\n{"text": "Frei."}\n'
     )
     expect(page.locator("#files-card")).to_contain_text("1 der ersten 4 Zeilen würden abgelehnt")
     store(page)

@@ -20,13 +20,14 @@ def test_a_report_that_names_someone_in_english_is_answered_with_two_remarks(sit
     page.fill("#read-text textarea", ENGLISH)
     page.click("#read-run")
     expect(page.locator("#read-findings button")).to_have_count(13)
-    remarks = page.locator("#read-findings .mb-notice")
+    remarks = page.locator("#read-answer .mb-notice")
     expect(remarks).to_have_count(2)
-    expect(remarks.nth(0)).to_contain_text("enthält vermutlich einen Namen oder ein Geburtsdatum")
+    expect(remarks.nth(0)).to_contain_text("1 Stelle, die eine Person erkennbar machen könnte: 1 Name.")
     expect(remarks.nth(1)).to_contain_text("scheint nicht auf Deutsch zu sein")
     assert first_of(page, "#read-findings") == "mb-notice"
     expect(page.get_by_test_id("toast-text")).to_have_count(0)
     page.click("#mb-language >> text=English")
+    expect(remarks.nth(0)).to_contain_text("1 place that could show who a person is: 1 name.")
     expect(remarks.nth(1)).to_contain_text("does not seem to be German")
 
 

@@ -5,9 +5,19 @@ Public are the names below. The modules behind them: `report` (findings), `gap` 
 and `faithfulness`.
 """
 
-from medbertde.inference.explain.faithfulness import faithfulness
+from medbertde.inference.explain.faithfulness import against_chance, faithfulness
 from medbertde.inference.explain.gap import explain_word
 from medbertde.inference.explain.methods import DEFAULT, METHODS, Baseline
 from medbertde.inference.explain.report import MAX_STEPS, explain, explain_all
 
-__all__ = ["DEFAULT", "MAX_STEPS", "METHODS", "Baseline", "explain", "explain_all", "explain_word", "faithfulness"]
+__all__ = [
+    "DEFAULT",
+    "MAX_STEPS",
+    "METHODS",
+    "Baseline",
+    "against_chance",
+    "explain",
+    "explain_all",
+    "explain_word",
+    "faithfulness",
+]

@@ -9,7 +9,7 @@ this is no method's own way of blanking, so none is favoured.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from math import ceil, sqrt
 
@@ -22,16 +22,73 @@ from medbertde.inference.explain.network import Row
 from medbertde.inference.explain.reading import ReadReport, read_report
 from medbertde.inference.explain.report import Options, attributions
 from medbertde.inference.rows import Stop, never, row_logits
-from medbertde.types import AttributedWord, Attribution, Conflict, Faithfulness, State
+from medbertde.types import (
+    AgainstChance,
+    AttributedWord,
+    Attribution,
+    Conflict,
+    Erasure,
+    Faithfulness,
+    Progress,
+    State,
+)
 
 SHARES = (0.05, 0.1, 0.2, 0.5)
 REMOVALS = 48  # random ones, for infidelity
 NEIGHBOURS = 3  # of the input, for sensitivity
+ORDERINGS = 20  # of the words at random, to compare with
 RADIUS = 0.1  # of a neighbour, in standard deviations of the word embeddings
 
 
 def faithfulness(model: LoadedModel, attribution: Attribution, *, seed: int = 0, stop: Stop = never) -> Faithfulness:
     """Measure an attribution of a finding; `Conflict` if it was not this model that was explained."""
+    report, asked, baseline = _as_explained(model, attribution)
+    _, erasure = _erasure(model, report, asked, _ranked(attribution), stop)
+    return Faithfulness(
+        erasure.comprehensiveness,
+        erasure.sufficiency,
+        _infidelity(model, report, asked, attribution, seed, stop),
+        _sensitivity(model, report, asked, attribution, baseline, seed, stop),
+    )
+
+
+def against_chance(
+    model: LoadedModel,
+    attribution: Attribution,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: Stop = never,
+) -> AgainstChance:
+    """Comprehensiveness and sufficiency of an attribution of a finding, beside those of `ORDERINGS` random orders.
+
+    A random order of the words is what an explanation without any knowledge of the model would be. `Conflict` as above.
+    """
+    report, asked, _ = _as_explained(model, attribution)
+    generator = torch.Generator().manual_seed(seed)
+    probability, explained = _erasure(model, report, asked, _ranked(attribution), stop)
+    drawn = []
+    for done in range(ORDERINGS):
+        if on_progress:
+            on_progress(Progress(done + 1, ORDERINGS + 1))
+        order: list[int] = torch.randperm(len(report.words), generator=generator).tolist()
+        drawn.append(_erasure(model, report, asked, order, stop)[1])
+    return AgainstChance(
+        probability=probability,
+        words=len(report.words),
+        explained=explained,
+        chance=Erasure(
+            sum(each.comprehensiveness for each in drawn) / ORDERINGS,
+            sum(each.sufficiency for each in drawn) / ORDERINGS,
+        ),
+        more_comprehensive=sum(each.comprehensiveness < explained.comprehensiveness for each in drawn),
+        more_sufficient=sum(each.sufficiency > explained.sufficiency for each in drawn),
+        orderings=ORDERINGS,
+    )
+
+
+def _as_explained(model: LoadedModel, attribution: Attribution) -> tuple[ReadReport, Asked, Baseline]:
+    """The report, the output and the baseline of an attribution; `Conflict` if it was not this model's."""
     if attribution.model_version != model.version or not attribution.label:
         raise Conflict(
             f"Die Erklärung stammt nicht von einem Befund des Modells {model.version}. Bitte neu erklären lassen.",
@@ -39,28 +96,24 @@ def faithfulness(model: LoadedModel, attribution: Attribution, *, seed: int = 0,
         )
     baseline = next(each for each in Baseline if each.shown == attribution.baseline)
     report = read_report(model, attribution.text, baseline, method_of(attribution.method).unit)
-    asked = asked_for(model, attribution.label, State(attribution.target))
-    comprehensiveness, sufficiency = _erasure(model, report, asked, attribution, stop)
-    return Faithfulness(
-        comprehensiveness,
-        sufficiency,
-        _infidelity(model, report, asked, attribution, seed, stop),
-        _sensitivity(model, report, asked, attribution, baseline, seed, stop),
-    )
+    return report, asked_for(model, attribution.label, State(attribution.target)), baseline
+
+
+def _ranked(attribution: Attribution) -> list[int]:
+    """The words from the one that speaks most for the finding on."""
+    return sorted(range(len(attribution.words)), key=lambda word: -attribution.words[word].score)
 
 
 def _erasure(
-    model: LoadedModel, report: ReadReport, asked: Asked, attribution: Attribution, stop: Stop
-) -> tuple[float, float]:
-    """Comprehensiveness and sufficiency: losses of probability, means over `SHARES`."""
-    words = range(len(report.words))
-    ranked = sorted(words, key=lambda word: -attribution.words[word].score)
+    model: LoadedModel, report: ReadReport, asked: Asked, ranked: Sequence[int], stop: Stop
+) -> tuple[float, Erasure]:
+    """The probability of the whole report, and the means over `SHARES` of what it loses."""
     tops = [set(ranked[: max(1, ceil(share * len(ranked)))]) for share in SHARES]
-    removed = [set(), *tops, *(set(words) - top for top in tops)]
+    removed = [set(), *tops, *(set(ranked) - top for top in tops)]
     temperature = model.temperatures[asked.column]
     whole, *rest = torch.sigmoid(torch.tensor(_without(model, report, asked, removed, stop)) / temperature).tolist()
     losses = [whole - left for left in rest]
-    return sum(losses[: len(tops)]) / len(tops), sum(losses[len(tops) :]) / len(tops)
+    return whole, Erasure(sum(losses[: len(tops)]) / len(tops), sum(losses[len(tops) :]) / len(tops))
 
 
 def _infidelity(

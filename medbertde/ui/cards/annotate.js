@@ -19,11 +19,14 @@ function onMessage() {
   }
   if (redraw) draw();
   if (moved || before.refresh !== settings.refresh) fetchReports();
+  if (moved) openWanted();
 }
 
 // The tab came to the front: look for reports, and take the focus from a tab that was opened by keyboard.
 function wake() {
   if (!desk().item && !desk().loading) fetchReports();
+  else fetchProposals();
+  openWanted();
   if (!byPointer && document.activeElement?.matches("[role=tab]")) root().focus({ preventScroll: true });
 }
 
@@ -40,7 +43,10 @@ function start() {
   listen(window, "online", retry);
   listen(window, "beforeunload", (event) => (pending.length || isDirty()) && event.preventDefault());
   listen(window, "pagehide", () => channel?.postMessage({ tab: tabId, leaves: true }));
-  listen(document, "medbertde-open", (event) => reopenById(event.detail.report)); // from the overview
+  listen(document, "medbertde-open", (event) => { // from the overview
+    window.medbertdeWanted = event.detail;
+    openWanted();
+  });
   if (channel) listen(channel, "message", onTabMessage);
   const keeping = setInterval(() => (element.isConnected ? keepLeases() : clearInterval(keeping)), KEEP_EVERY_MS);
   new IntersectionObserver((entries) => entries.some((one) => one.isIntersecting) && wake()).observe(root());

@@ -1,7 +1,8 @@
 // A file before its import: what was recognised, what each column, name and value is read as, its first rows; then how
-// far the import is and what it did. value: see ui/files_view.py. Sends "choose" {choices} when a meaning is changed.
+// far the import is and what it did. value: see ui/files_view.py. Sends "choose" {choices} when a meaning is changed, and
+// "treat" {treatment} when somebody has decided about rows that could show who a person is.
 drawing((value) => {
-  const { facts, notices = [], sheet, tables = [], first, problem, progress, result } = value;
+  const { facts, notices = [], sheet, tables = [], first, problem, progress, question, result } = value;
   const focused = element.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   if (focused) queueMicrotask(() => {
     const again = [...element.querySelectorAll("select")].find((one) => one.dataset.key === focused);
@@ -48,6 +49,11 @@ drawing((value) => {
       "aria-valuemin": 0, "aria-valuemax": 100, "aria-label": progress.status },
     el("span", { class: "mb-fill", style: { width: `${100 * progress.share}%` } })) : null,
     progress ? el("p", { class: "mb-hint", role: "status" }, progress.status) : null,
+    question ? el("div", { class: "mb-notice mf-question" },
+      el("p", { role: "status" }, question.lead), el("p", {}, question.hint),
+      el("div", { class: "ms-choices" }, question.choices.map(({ name, label }) =>
+        el("button", { type: "button", class: "mb-small", "data-choice": name,
+          onclick: () => trigger("treat", { treatment: name }) }, label)))) : null,
     result ? el("p", { class: "mf-result", role: "status", id: "annotate-imported" }, result.sentence) : null,
     result && result.rows.length ? lines(result.heads, result.rows, result.heads[1]) : null,
   ];

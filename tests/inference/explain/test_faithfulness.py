@@ -10,8 +10,9 @@ import torch
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify
-from medbertde.inference.explain import explain, faithfulness
-from medbertde.types import AttributedWord, Attribution, Conflict, Reading
+from medbertde.inference.explain import against_chance, explain, faithfulness
+from medbertde.inference.rows import Cancelled
+from medbertde.types import AttributedWord, Attribution, Conflict, Erasure, Reading
 from tests import tiny
 
 TEXT = "Kein Infiltrat. Kleiner Erguss links. Herz normal groß. Keine Stauung. Tubus in der Trachea."
@@ -70,5 +71,29 @@ def test_the_figures_are_the_same_at_each_call(model: LoadedModel) -> None:
 
 def test_another_models_attribution_is_not_measured(model: LoadedModel, tmp_path: Path) -> None:
     other = load_checkpoint(tiny.classifier_folder(tmp_path / "other", seed=1))
-    with pytest.raises(Conflict):
-        faithfulness(other, explain(model, TEXT, "Erguss"))
+    for measure in (faithfulness, against_chance):
+        with pytest.raises(Conflict):
+            measure(other, explain(model, TEXT, "Erguss"))
+
+
+def test_an_explanation_beats_random_orders_of_the_words_and_one_turned_round_does_not(model: LoadedModel) -> None:
+    right = explain(model, TEXT, "Erguss")
+    found = against_chance(model, right)
+    measured = faithfulness(model, right)
+    assert found.explained == Erasure(measured.comprehensiveness, measured.sufficiency)
+    assert found.probability == pytest.approx(classify(model, [TEXT])[0].scores["Erguss"].present, abs=1e-3)
+    assert found.chance.comprehensiveness < found.explained.comprehensiveness
+    assert found.chance.sufficiency > found.explained.sufficiency
+    assert found.more_comprehensive >= 0.9 * found.orderings
+    wrong = against_chance(model, scored(right, [-word.score for word in right.words]))
+    assert wrong.more_comprehensive < found.more_comprehensive
+    assert wrong.more_sufficient <= 0.1 * wrong.orderings
+    assert wrong.chance == found.chance, "the random orders do not depend on the explanation"
+
+
+def test_the_comparison_tells_how_far_it_is_and_can_be_stopped(model: LoadedModel) -> None:
+    attribution, seen = explain(model, TEXT, "Erguss"), []
+    against_chance(model, attribution, on_progress=seen.append)
+    assert [each.done for each in seen] == list(range(1, seen[0].total))
+    with pytest.raises(Cancelled):
+        against_chance(model, attribution, on_progress=seen.append, stop=lambda: len(seen) > 25)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from medbertde.span_tags import without_overlaps
 from medbertde.store.exports import ExportedReport
 from medbertde.terms import RESEARCH_ONLY
 from medbertde.types import Rationale
@@ -38,16 +39,6 @@ def tagged(text: str, spans: Sequence[Rationale]) -> list[tuple[str, str, bool]]
         found.append((text[start:end], tag, not found or "\n" in text[before:start]))
         before = end
     return found
-
-
-def without_overlaps(spans: Iterable[Rationale]) -> tuple[list[Rationale], list[Rationale]]:
-    """The longest spans that do not overlap, in the order of the text, and those that had to give way."""
-    kept: list[Rationale] = []
-    dropped: list[Rationale] = []
-    for span in sorted(spans, key=lambda one: (one.start - one.end, one.start, one.label)):
-        overlaps = any(span.start < other.end and other.start < span.end for other in kept)
-        (dropped if overlaps else kept).append(span)
-    return sorted(kept, key=lambda one: one.start), sorted(dropped, key=lambda one: one.start)
 
 
 def _report_lines(report: ExportedReport) -> Iterator[str]:

@@ -8,21 +8,24 @@ function prepare(raw) {
       values[id] = raw.saved ? (raw.saved.values[id] ?? null) : (raw.suggestion?.findings[id]?.state ?? null);
     }
   }
+  const { proposals = [], ...rest } = raw;
   const marks = (raw.saved?.rationales ?? []).map(([label, start, end]) => ({
     label, start: toUnits(raw.text, start), end: toUnits(raw.text, end),
   }));
-  return {
-    ...raw, values, marks, touched: new Set(), undo: [], dirty: false, activeMs: 0, shownAt: 0, weighed: null,
+  const item = {
+    ...rest, values, marks, touched: new Set(), undo: [], dirty: false, activeMs: 0, shownAt: 0, weighed: null,
     comment: raw.saved?.comment ?? "", flagged: raw.saved?.flagged ?? false, saved: Boolean(raw.saved),
-    submission: raw.saved?.submission ?? 0,
+    submission: raw.saved?.submission ?? 0, proposals: [], proposed: new Set(),
   };
+  takeProposals(item, proposals);
+  return item;
 }
 
 function change(apply) {
   const { item } = desk();
   if (!item) return;
-  const { values, touched, marks, flagged } = item;
-  item.undo.push({ values: { ...values }, touched: new Set(touched), marks: [...marks], flagged, selected: desk().selected });
+  const { values, touched, marks, flagged, proposals } = item;
+  item.undo.push({ values: { ...values }, touched: new Set(touched), marks: [...marks], flagged, proposals, selected: desk().selected });
   if (item.undo.length > KEPT_UNDO) item.undo.shift();
   apply(item);
   item.dirty = true;

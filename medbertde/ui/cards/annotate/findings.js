@@ -72,8 +72,12 @@ function paintRow({ label, row, values, hint, count, chips }, item, selected) {
   row.setAttribute("aria-current", String(selected));
   if (chips) return chips.replaceChildren(...marks.map((mark) => drawChip(item, mark)));
   const odd = marks.length > 0 && state === "none";
-  count.textContent = marks.length ? String(marks.length) : "";
-  count.title = marks.length ? say(`${marks.length} markierte Stellen`, `${marks.length} marked spans`) : "";
+  const offered = proposalsOf(item, label.id).length;
+  count.textContent = [marks.length || "", offered ? `+${offered}` : ""].join(" ").trim();
+  count.title = [
+    marks.length ? say(`${marks.length} markierte Stellen`, `${marks.length} marked spans`) : "",
+    offered ? say(`${offered} vorgeschlagene Stellen`, `${offered} proposed spans`) : "",
+  ].filter(Boolean).join(", ");
   hint.textContent = odd ? say("markiert, Wert fehlt", "marked, value missing")
     : proposed && !item.saved ? hintText(proposed, open, item.values[label.id]) : "";
   hint.classList.toggle("ma-odd", odd);

@@ -21,9 +21,11 @@ function drawPanels() {
     el("summary", {}, say("Markierte Wörter und Modell im Vergleich", "Marked words and model compared")),
     el("p", { class: "ma-quietly" }, say(
       "Über alle gespeicherten Befunde mit markierten Wörtern: Wie gut trifft die Attribution des Modells diese Wörter? "
-        + "Token-F1 und IoU nehmen so viele Wörter des Modells, wie markiert sind; AUPRC wertet alle.",
+        + "Token-F1 und IoU nehmen so viele Wörter des Modells, wie markiert sind; AUPRC wertet alle. Wo ein Vorschlag des "
+        + "Modells übernommen wurde, zählt der Befund nicht mit.",
       "Over all saved reports with marked words: how well does the model's attribution meet these words? Token F1 and IoU "
-        + "take as many of the model's words as are marked; AUPRC rates all of them.")),
+        + "take as many of the model's words as are marked; AUPRC rates all of them. A finding for which a proposal of a "
+        + "model was accepted does not count.")),
     parts.agreementButton, parts.agreementBody);
 }
 

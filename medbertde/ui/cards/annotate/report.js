@@ -20,12 +20,13 @@ function drawReport() {
     title: say("Mit der Maus Markiertes bis zu den Wortgrenzen erweitern", "Extend what the mouse marks to whole words"),
   });
   parts.chips = el("div", { class: "ma-chips" });
+  parts.proposals = el("div", {});
   parts.figures = el("p", { class: "ma-figures", role: "status" });
   parts.sheet = el("aside", { class: "ma-sheet", id: "ma-sheet", hidden: true, tabindex: "-1" });
   return el("section", { class: "ma-report" }, parts.key,
     el("div", { class: "ma-tools" }, parts.mark, onlySpans() ? null : parts.model, parts.explain),
     el("div", { class: "ma-paper" }, parts.text, parts.sheet),
-    el("div", { class: "ma-under" }, parts.chips, parts.whole), onlySpans() ? null : parts.figures);
+    el("div", { class: "ma-under" }, parts.chips, parts.whole), parts.proposals, onlySpans() ? null : parts.figures);
 }
 
 function paintReport(item) {
@@ -41,6 +42,7 @@ function paintReport(item) {
   const marks = item.marks.filter((mark) => mark.label === label.id);
   if (!onlySpans() && marks.length) parts.chips.replaceChildren(...marks.map((mark) => drawChip(item, mark)));
   else parts.chips.replaceChildren(el("p", { class: "ma-quietly" }, markingHint(label)));
+  parts.proposals.replaceChildren(...drawProposals(item, label));
   parts.figures.textContent = modelSentence(item);
 }
 
@@ -58,7 +60,8 @@ function paintText(item) {
   const caret = marking.on ? chosenWords(item) : null;
   const weighed = model.on && model.weighed && JSON.parse(model.key)[0] === item.id ? model.weighed.units : [];
   const chosen = selectedLabel().id;
-  const drawn = JSON.stringify([item.id, item.marks, item.marks.length ? chosen : "", caret, weighed.length ? model.key : ""]);
+  const coloured = item.marks.length || item.proposals.length ? chosen : "";
+  const drawn = JSON.stringify([item.id, item.marks, item.proposals, coloured, caret, weighed.length ? model.key : ""]);
   if (parts.text.dataset.drawn === drawn) return;
   const other = parts.text.dataset.report !== String(item.id);
   Object.assign(parts.text.dataset, { drawn, report: item.id });
@@ -69,7 +72,8 @@ function paintText(item) {
 // The text cut wherever a mark, the caret or a weighed word begins or ends.
 function pieces(item, caret, weighed, chosen) {
   const { text, marks } = item;
-  const cuts = new Set([0, text.length, ...(caret ?? []), ...marks.flatMap(({ start, end }) => [start, end]),
+  const proposed = proposalsOf(item, chosen);
+  const cuts = new Set([0, text.length, ...(caret ?? []), ...[...marks, ...proposed].flatMap(({ start, end }) => [start, end]),
     ...weighed.flatMap(([start, end]) => [start, end])]);
   const ends = [...cuts].sort((one, other) => one - other);
   const lanes = lanesOf(marks);
@@ -80,14 +84,15 @@ function pieces(item, caret, weighed, chosen) {
     const inCaret = caret && caret[0] <= start && end <= caret[1];
     const share = word?.[2] ?? 0;
     const piece = text.slice(start, end);
-    if (!covering.length && !inCaret && Math.abs(share) < 0.04) return document.createTextNode(piece);
-    return drawPiece(piece, { covering, lanes, inCaret, share, chosen });
+    const offered = proposed.some((one) => one.start < end && start < one.end);
+    if (!covering.length && !inCaret && !offered && Math.abs(share) < 0.04) return document.createTextNode(piece);
+    return drawPiece(piece, { covering, lanes, inCaret, share, chosen, offered });
   });
 }
 
-function drawPiece(piece, { covering, lanes, inCaret, share, chosen }) {
+function drawPiece(piece, { covering, lanes, inCaret, share, chosen, offered }) {
   const node = el(covering.length ? "mark" : "span", {
-    class: ["ma-piece", inCaret && "ma-caret", covering.some(({ label }) => label === chosen) && "ma-chosen"].filter(Boolean).join(" "),
+    class: ["ma-piece", inCaret && "ma-caret", offered && "ma-offered", covering.some(({ label }) => label === chosen) && "ma-chosen"].filter(Boolean).join(" "),
     "data-labels": covering.length ? covering.map(({ label }) => label).join(" ") : null,
     title: covering.length ? covering.map(({ label }) => tell(nameOf(label))).join(", ") : null,
   }, piece);
@@ -96,6 +101,7 @@ function drawPiece(piece, { covering, lanes, inCaret, share, chosen }) {
     node.style.setProperty(`--ma-lane-${lanes.get(mark)}`, `color-mix(in srgb, ${colour} var(--ma-mix), white)`);
     if (mark.label === chosen) node.style.setProperty("--ma-own", colour);
   }
+  if (offered) node.style.setProperty("--ma-own", schema().labels.find(({ id }) => id === chosen).colour);
   if (Math.abs(share) >= 0.04) {
     const towards = share > 0 ? "var(--mb-for)" : "var(--mb-against)";
     node.style.setProperty("background-color", `color-mix(in srgb, ${towards} ${Math.round(60 * Math.abs(share))}%, transparent)`);

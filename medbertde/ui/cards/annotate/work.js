@@ -92,9 +92,22 @@ function reopen(item) {
 async function reopenById(id) {
   const known = [...desk().done, ...inHand()].find((item) => item.id === id);
   if (known) return reopen(known);
-  const answer = await server.reopen_report({ ...request(), report: id });
+  const answer = await server.open_report({ ...request(), report: id });
   if (answer?.ok) reopen(prepare(answer.item));
   else complain(answer);
+}
+
+// A report that was asked for elsewhere on the page, perhaps before this card was there: {report, schema}.
+function openWanted() {
+  const wanted = window.medbertdeWanted;
+  if (!wanted) return;
+  if (wanted.schema && wanted.schema !== settings.schema) { // the page answers with the other schema
+    const choice = Array.from(document.querySelectorAll("#annotate-schema input")).find(({ value }) => value === wanted.schema);
+    return choice?.click();
+  }
+  delete window.medbertdeWanted;
+  document.querySelector("#annotate-parts [role=tab]")?.click();
+  reopenById(wanted.report);
 }
 
 async function back() {
