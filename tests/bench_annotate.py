@@ -74,7 +74,7 @@ def measure(reports: int) -> dict[str, list[float]]:
     """The times of one annotator through `reports` reports."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        launched(Path(folder), EMBEDDED) as (services, url),
+        launched(Path(folder), EMBEDDED, deidentification="off") as (services, url),
         sync_playwright() as pw,
     ):
         bring(services, reports + 10)

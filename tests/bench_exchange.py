@@ -49,7 +49,7 @@ def measured(action: Callable[[], object]) -> tuple[float, float]:
 
 def opened(folder: Path) -> tuple[Files, Access]:
     """The services over an empty database."""
-    settings = Settings(var=folder)
+    settings = Settings(var=folder, deidentification="off")
     database = open_database(settings.database_url)
     access = Access(database, settings)
     access.accept_terms(access.identify(Caller("anna", None)))

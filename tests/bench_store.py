@@ -112,7 +112,7 @@ def _services(kind: str) -> Iterator[Services]:
         url = ""
         if kind == "postgresql":
             url = stack.enter_context(postgres.running(durable=True)).create("bench")
-        settings = Settings(var=folder, database_url=url, profile="server", port=free_port())
+        settings = Settings(var=folder, database_url=url, profile="server", port=free_port(), deidentification="off")
         services = open_services(settings, shipped={})
         stack.callback(services.database.close)
         for name in NAMES:

@@ -16,6 +16,7 @@ from medbertde.services.exchange import ExportFormat, ExportOrder, Wanted
 from medbertde.services.exchange.incoming.plan import iso_date
 from medbertde.types import InvalidFile, NotFound, Provenance, State
 from medbertde.ui.findings import STATES
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -103,7 +104,8 @@ def _filters(services: Services, words: Words, language: gr.Radio, schema: gr.Ra
         names = services.files.annotators(services.access.identify(caller(request)), schema_id)
         return gr.update(choices=[(ALL.say(chosen), ""), *((name, name) for name in names)])
 
-    gr.on([language.change, schema.change], findings, [language, schema], finding, **PRIVATE)
+    schema.change(findings, [language, schema], finding, **PRIVATE)
+    on_switch(language, findings, [language, schema], finding)
     person.focus(people, [language, schema], person, **PRIVATE)
     return [finding, values, person, provenance, since, until, flagged, modality]
 

@@ -34,6 +34,7 @@ from medbertde.ui.files_view import (
     result_value,
     write_faults,
 )
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import NO_EVENT, NO_REQUEST, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -156,7 +157,7 @@ def _connect(services: Services, parts: _Parts, language: gr.Radio, schema: gr.R
         return redraw(chosen, schema_id, path, kept, request)
 
     parts.seen.choose(look_again, asked, parts.all, **PRIVATE)
-    language.change(redraw, [*asked, parts.seen], parts.all, **PRIVATE)
+    on_switch(language, redraw, [*asked, parts.seen], parts.all)
     schema.change(reread, [*asked, parts.seen], parts.all, **PRIVATE)
     for begin, run in ((parts.start.click, imports.run), (parts.seen.treat, imports.go_on)):
         running = begin(run, [*asked, parts.seen], [*parts.all, card], **PRIVATE)

@@ -20,6 +20,7 @@ from medbertde.types import Role, User
 from medbertde.ui import annotation_card, review_card, team_view
 from medbertde.ui.annotate_projects import Projects, build_projects
 from medbertde.ui.card import Card
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -117,7 +118,8 @@ def _connect(services: Services, parts: _Parts, language: gr.Radio, card: Card, 
 
     asked = [language, parts.schema, parts.project, parts.pair]
     everything = [parts.project, *parts.figures]
-    gr.on([tab.select, parts.schema.change, language.change], refresh, asked, everything, **PRIVATE)
+    gr.on([tab.select, parts.schema.change], refresh, asked, everything, **PRIVATE)
+    on_switch(language, refresh, asked, everything)
     gr.on([parts.project.input, parts.pair.input], show_project, asked, parts.figures, **PRIVATE)
     parts.here.click(work_here, asked, [card, *everything], **PRIVATE)
     parts.projects.connect(services, language, parts.schema, parts.project, parts.summary, refresh, everything)

@@ -22,6 +22,7 @@ from medbertde.types import User
 from medbertde.ui.batch_view import Shown, batch_value, grown
 from medbertde.ui.card import Card
 from medbertde.ui.files_view import TREATMENTS
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import MODEL_CALL, NO_REQUEST, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -105,7 +106,7 @@ def _connect(services: Services, parts: _Parts, language: gr.Radio, schema: gr.R
 
     drawn = [parts.shown, parts.card]
     parts.stop.click(stop, [language, parts.shown], [*drawn, parts.stop], cancels=[running], **PRIVATE)
-    language.change(_draw, [language, parts.shown], drawn, **PRIVATE)
+    on_switch(language, _draw, [language, parts.shown], drawn)
 
 
 def _draw(language: str, shown: Shown | None) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from medbertde.ui.card import Card
 from medbertde.ui.evidence import Panel, draw, sent
 from medbertde.ui.findings import Shown, findings_value
 from medbertde.ui.screening import Note
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -156,7 +157,7 @@ def _connect_input(services: Services, parts: _Parts, language: gr.Radio) -> Non
     loaded = parts.upload.upload(load, [language, parts.upload], parts.text, **PRIVATE)
     loaded.success(look, [language, parts.text], parts.note.both, **PRIVATE)
     parts.schema.change(switch, chosen, [parts.example, *parts.note.both, *parts.panel.answer], **PRIVATE)
-    language.change(offer, chosen, parts.example, **PRIVATE)
+    on_switch(language, offer, chosen, parts.example)
 
 
 def _examples(services: Services, language: str, schema_id: str) -> list[tuple[str, str]]:

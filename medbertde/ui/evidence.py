@@ -21,6 +21,7 @@ from medbertde.ui.evidence_more_view import more_value
 from medbertde.ui.evidence_view import evidence_value, notable, progress_value, reasons_value
 from medbertde.ui.findings import Shown, findings_value
 from medbertde.ui.progressing import Compute, Found, OnProgress, Stop, refusing, stepwise
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import MODEL_CALL, NO_EVENT, NO_REQUEST, PRIVATE, caller, refusals
 from medbertde.ui.words import Words
 
@@ -67,7 +68,7 @@ def connect(services: Services, panel: Panel, language: gr.Radio) -> None:
     """Wire the cards."""
     explaining = _connect_explaining(services, panel, language)
     panel.evidence.cancel(draw, [language, panel.shown], panel.answer, cancels=explaining, **PRIVATE)
-    language.change(draw, [language, panel.shown], panel.answer, **PRIVATE)
+    on_switch(language, draw, [language, panel.shown], panel.answer)
 
     @refusals
     def save(language: str, shown: Shown | None, event: gr.EventData) -> dict[str, Any]:

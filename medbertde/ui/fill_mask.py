@@ -18,6 +18,7 @@ from medbertde.ui.evidence import sent
 from medbertde.ui.fill_mask_view import Filled, candidates_value, csv_lines
 from medbertde.ui.fill_mask_written import Written, choosing
 from medbertde.ui.screening import Note
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import MODEL_CALL, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -155,7 +156,7 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> Non
     parts.note.card.decide(
         decide, [language, *written, parts.mode, parts.note.question], [*written, *answer], **working
     )
-    language.change(_draw, [language, parts.filled], card, **PRIVATE)
+    on_switch(language, _draw, [language, parts.filled], card)
 
 
 def _connect_sentence(parts: _Parts) -> None:

@@ -14,6 +14,7 @@ from medbertde.ui.card import Card
 from medbertde.ui.fill_mask_pieces import pieces_value
 from medbertde.ui.fill_mask_view import Pair, pair_values, ranked_value
 from medbertde.ui.fill_mask_written import Written, choosing
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import MODEL_CALL, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -111,7 +112,7 @@ def _connect_own(services: Services, own: _Own, language: gr.Radio, written: Wri
     working = {**MODEL_CALL, "show_progress": "minimal", "show_progress_on": own.card}
     gr.on([own.run.click, own.typed.submit], rank, [language, written.text, own.typed], answer, **working)
     own.card.choose(choosing(lambda ranked: ranked.texts), [own.ranked, *written.both], written.both, **PRIVATE)
-    language.change(draw, [language, own.ranked], answer, **PRIVATE)
+    on_switch(language, draw, [language, own.ranked], answer)
 
 
 def _connect_pair(services: Services, second: _Second, language: gr.Radio, written: Written) -> None:
@@ -130,7 +131,7 @@ def _connect_pair(services: Services, second: _Second, language: gr.Radio, writt
     first_texts, second_texts = (lambda pair: pair.first.texts), (lambda pair: pair.second.texts)
     second.left.choose(choosing(first_texts), [second.pair, *written.both], written.both, **PRIVATE)
     second.right.choose(choosing(second_texts), [second.pair, *written.both], written.both, **PRIVATE)
-    language.change(draw, [language, second.pair], answer, **PRIVATE)
+    on_switch(language, draw, [language, second.pair], answer)
 
 
 def _connect_pieces(services: Services, second: _Second, language: gr.Radio, written: Written) -> None:
@@ -146,7 +147,7 @@ def _connect_pieces(services: Services, second: _Second, language: gr.Radio, wri
     answer = [second.cuts, second.pieces]
     working = {**MODEL_CALL, "show_progress": "minimal", "show_progress_on": second.pieces}
     second.cut.click(cut, [language, written.text, second.name], answer, **working)
-    language.change(draw, [language, second.cuts], answer, **PRIVATE)
+    on_switch(language, draw, [language, second.cuts], answer)
 
 
 def _named(name: str | None) -> str:

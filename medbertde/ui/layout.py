@@ -13,13 +13,13 @@ from medbertde import terms as terms_of_use
 from medbertde.services import Services
 from medbertde.settings import Profile
 from medbertde.types import Role
-from medbertde.ui import about, annotate, classify, endpoints, fill_mask, manage, model_choice, training
+from medbertde.ui import about, annotate, classify, endpoints, fill_mask, manage, model_choice, switch, training
 from medbertde.ui.header import ACCOUNT, FILL_THE_GAP, RESEARCH, header_line, problems, who_line
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE, caller
 from medbertde.ui.words import Text, Words
 
 TERMS = Text(terms_of_use.DE, terms_of_use.EN)
-LANGUAGE_JS = "(language) => { document.documentElement.lang = language; return language; }"
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,9 @@ def _connect(services: Services, words: Words, page: gr.Blocks, frame: _Frame, t
         who = who_line(chosen, services, access.identify(caller(request)))
         return [chosen, header_line(chosen, services), who, problems(chosen, services), *words.updates(chosen)]
 
-    spoken = [kept, frame.header, frame.who, frame.problems, *words.components]
     guarded = [frame.models, frame.terms, tabs.all]
     page.load(open_page, kept, [frame.language, frame.header, frame.who, *tabs.roles, *guarded], **PRIVATE)
     frame.accept.click(agree, None, guarded, **PRIVATE)
-    frame.language.change(speak, frame.language, spoken, js=LANGUAGE_JS, **PRIVATE)
+    spoken = [kept, frame.header, frame.who, frame.problems, *words.components]
+    on_switch(frame.language, speak, frame.language, spoken)
+    switch.connect(frame.language)

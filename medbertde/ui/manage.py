@@ -16,6 +16,7 @@ from medbertde.services.accounts import AUDIT_PAGE, AuditEntry, Person
 from medbertde.types import Role, User
 from medbertde.ui.card import Card
 from medbertde.ui.header import ROLES
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -129,7 +130,8 @@ def _build_people(services: Services, words: Words, language: gr.Radio, opened: 
     typed = [language, people.name, people.role, people.password]
     for action, button in buttons.items():
         button.click(changing(action), typed, [people.table, people.name, people.password], **PRIVATE)
-    gr.on([opened.expand, language.change], refresh, language, people.table, **PRIVATE)
+    opened.expand(refresh, language, people.table, **PRIVATE)
+    on_switch(language, refresh, language, people.table)
 
 
 def _build_audit(services: Services, words: Words, language: gr.Radio, opened: gr.Accordion) -> None:
@@ -156,7 +158,8 @@ def _build_audit(services: Services, words: Words, language: gr.Radio, opened: g
         return show(chosen, None, request)
 
     shown = [table, oldest, older]
-    gr.on([opened.expand, newest.click, language.change], show_newest, language, shown, **PRIVATE)
+    gr.on([opened.expand, newest.click], show_newest, language, shown, **PRIVATE)
+    on_switch(language, show_newest, language, shown)
     older.click(show, [language, oldest], shown, **PRIVATE)
 
 

@@ -14,6 +14,7 @@ from medbertde.services.models import Switch
 from medbertde.ui.card import Card
 from medbertde.ui.header import header_line, slot_titles
 from medbertde.ui.model_view import choices_value, switch_value
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
@@ -141,7 +142,7 @@ def _connect_list(services: Services, parts: _Parts, language: gr.Radio) -> None
     where = [language, parts.slot, parts.asked]
     parts.panel.expand(show, where, parts.shown, **PRIVATE)
     parts.slot.change(show, where, parts.shown, **PRIVATE)  # by itself: of several changes, the last one counts
-    language.change(speak, [*where, parts.opened], parts.shown, **PRIVATE)
+    on_switch(language, speak, [*where, parts.opened], parts.shown)
     page = Context.root_block
     assert page is not None, "the page is being built"
     cards = [block for block in page.blocks.values() if isinstance(block, Card) and block.elem_id in ANSWERS]

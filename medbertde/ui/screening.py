@@ -17,7 +17,7 @@ from medbertde.services.deidentification import Question
 from medbertde.services.screening import Replace
 from medbertde.ui.card import Card
 from medbertde.ui.screening_view import KEEP, screening_value
-from medbertde.ui.view import PRIVATE
+from medbertde.ui.switch import on_switch
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Note:
 def note(elem_id: str, language: gr.Radio) -> Note:
     """The card, empty; it follows the page's language."""
     made = Note(Card("screening", {}, elem_id=elem_id), gr.State(None))
-    language.change(draw, [language, made.question], made.both, **PRIVATE)
+    on_switch(language, draw, [language, made.question], made.both)
     return made
 
 

@@ -15,6 +15,7 @@ from medbertde.ui.card import Card
 from medbertde.ui.evidence import Panel, explained, report_on_screen, with_progress
 from medbertde.ui.findings import Shown
 from medbertde.ui.progressing import OnProgress, Stop, refusing
+from medbertde.ui.switch import on_switch
 from medbertde.ui.versions_view import Versions, versions_value
 from medbertde.ui.view import MODEL_CALL, NO_REQUEST, PRIVATE, caller
 from medbertde.ui.words import Text, Words
@@ -69,8 +70,8 @@ def build(
     parts.card.cancel(draw, [language, parts.versions], both, cancels=running, **PRIVATE)
     parts.frame.expand(offer, [language, schema], parts.name, **PRIVATE)  # a model may have been trained meanwhile
     schema.change(switch, [language, schema], [parts.name, *both], **PRIVATE)
-    language.change(offer, [language, schema], parts.name, **PRIVATE)
-    language.change(draw, [language, parts.versions], both, **PRIVATE)
+    on_switch(language, offer, [language, schema], parts.name)
+    on_switch(language, draw, [language, parts.versions], both)
     for event in answered:
         event.success(lambda: (None, {}), None, both, **PRIVATE)
 

@@ -20,6 +20,7 @@ from medbertde.ui.calibration_view import calibration_value
 from medbertde.ui.card import Card
 from medbertde.ui.evidence import Panel
 from medbertde.ui.findings import STATES, Shown
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE
 from medbertde.ui.words import Text, Words, decimal
 
@@ -80,9 +81,10 @@ def build(
     for event in answered:
         event.success(begin, asked, [slider, card], **PRIVATE)
     schema.change(offer, [language, schema], [label, card], **PRIVATE)
-    language.change(
-        lambda chosen, schema_id: gr.update(choices=_choices(chosen, schema_id)), [language, schema], label, **PRIVATE
-    ).then(weigh, [*asked, slider], card, **PRIVATE)
+    on_switch(
+        language, lambda chosen, schema_id: gr.update(choices=_choices(chosen, schema_id)), [language, schema], label
+    )
+    on_switch(language, weigh, [*asked, slider], card)
 
 
 def _layout(words: Words, schema_id: str) -> tuple[gr.Accordion, gr.Dropdown, gr.Slider, Card]:

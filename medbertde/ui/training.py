@@ -14,6 +14,7 @@ from medbertde.types import Role, Run, RunState, User
 from medbertde.ui import result_view, run_view
 from medbertde.ui.card import Card
 from medbertde.ui.header import header_line
+from medbertde.ui.switch import on_switch
 from medbertde.ui.training_choices import ChoiceParts, build_choices, choices_of, connect_choices, preview_of
 from medbertde.ui.training_result import EarlierParts, ResultParts, build_earlier, build_result
 from medbertde.ui.view import PRIVATE, caller, refusals
@@ -189,8 +190,9 @@ def _connect_versions(services: Services, parts: _Parts, language: gr.Radio, tab
     parts.result.take.click(take_over, [*asked, *chosen], parts.everything, **swapping)
     parts.result.undo.click(undo, [*asked, *chosen], parts.everything, **swapping)
     parts.earlier.back.click(go_back, [*asked, parts.earlier.version, *chosen], parts.everything, **swapping)
-    seen = [tab.select, parts.choices.schema.change, language.change]
+    seen = [tab.select, parts.choices.schema.change]
     gr.on(seen, refresh, [*asked, *chosen], parts.everything, **PRIVATE)
+    on_switch(language, refresh, [*asked, *chosen], parts.everything)
 
 
 def _shown(services: Services, user: User, schema_id: str, picked: str | None) -> Run | None:

@@ -20,6 +20,7 @@ from medbertde.ui.card import Card
 from medbertde.ui.evidence import Panel, explained, report_on_screen, sent, with_progress
 from medbertde.ui.findings import Shown
 from medbertde.ui.progressing import OnProgress, Stop, refusing
+from medbertde.ui.switch import on_switch
 from medbertde.ui.versions_view import Versions, versions_value
 from medbertde.ui.view import MODEL_CALL, NO_EVENT, NO_REQUEST, PRIVATE, caller
 from medbertde.ui.words import Text, Words
@@ -124,7 +125,7 @@ def _connect(services: Services, parts: _Parts, language: gr.Radio, panel: Panel
         event.failure(draw, [language, parts.versions], both, **PRIVATE)
     parts.card.cancel(draw, [language, parts.versions], both, cancels=running, **PRIVATE)
     parts.back.click(back, panel.shown, [parts.text, *both], **PRIVATE)
-    language.change(draw, [language, parts.versions], both, **PRIVATE)
+    on_switch(language, draw, [language, parts.versions], both)
 
 
 def compared(services: Services, user: User, shown: Shown, text: str, on_progress: OnProgress, stop: Stop) -> Versions:

@@ -89,6 +89,16 @@ def test_a_tab_opened_only_after_the_switch_works_in_the_other_language(site: Si
     expect(page.locator(".ma-empty h3")).to_have_text("No reports for Chest X-ray yet")
 
 
+def test_the_switch_asks_the_server_once_and_not_for_every_part_of_the_page(site: Site) -> None:
+    page = site.open("Klassifikation")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/queue/join" in request.url else None)
+    page.click("#mb-language >> text=English")
+    expect(page.get_by_role("tab")).to_have_text(TABS_ENGLISH)
+    page.wait_for_timeout(500)  # for more that may come
+    assert len(asked) <= 3
+
+
 def german_words(page: Page) -> list[str]:
     """German that is still to be seen, beside report texts, placeholders of German reports and the language's name."""
     page.wait_for_timeout(300)
