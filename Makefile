@@ -30,9 +30,11 @@ format: .venv/.test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.test  ## times and memory of the embedded models and of the annotation store, as tables and as JSON
-	$(BIN)/python -m tests.bench
-	$(BIN)/python -m tests.bench_store
+BENCHES := bench bench_start bench_runtime bench_fill_mask bench_annotate bench_store bench_exchange bench_explain \
+	bench_finetune bench_pretrain
+
+bench: .venv/.test  ## every figure of speed and memory in docs/, one table after the other; over an hour on two cores
+	for name in $(BENCHES); do $(BIN)/python -m tests.$$name || exit 1; done
 
 REPORTS := data/reports
 TEXTS := $(foreach name,chest_xray chest_ct clinical_text statements_chest_xray statements_chest_ct,$(REPORTS)/$(name).jsonl)
