@@ -25,8 +25,11 @@ _SECTION = (
     r"Vorbilder|Voraufnahmen-Vergleich|Befund(?:e|text|ung)?|Beurteilung|Zusammenfassung|Fazit|Ergebnis|Diagnose|"
     r"Wertung|Impression|Schlussfolgerung|Kommentar|Empfehlung(?:en)?|Procedere|Prozedere)"
 )
+# Headings that say nothing about the sentences below: "here are the findings", or whose they are.
 _NEUTRAL = re.compile(
-    r"\W*(?:Befund|Beurteilung|Zusammenfassung|Fazit|Ergebnis|Wertung|Impression|Schlussfolgerung)", re.IGNORECASE
+    r"\W*(?:Befund|Beurteilung|Zusammenfassung|Fazit|Ergebnis|Wertung|Impression|Schlussfolgerung|"
+    r"(?:Pat|Patient(?:in)?|Herrn?|Frau|(?:Vor|Nach|Familien)?name|geb|Geburts\w+|Alter|Geschlecht|männlich|weiblich)\b)",
+    re.IGNORECASE,
 )
 # A section's name with a colon, at the start of a line or after a sentence, and something behind it on the same line.
 _INLINE = re.compile(rf"(?:^{_BULLET}|(?<=[.!?] ))({_SECTION}[ \t]*+:)(?=[ \t]*+\S)", re.MULTILINE | re.IGNORECASE)
@@ -57,7 +60,7 @@ class _Scope:
 
 
 def passages(text: str) -> list[Passage]:
-    r"""The sentences of a report with their headings; headings that only say "findings" count as none.
+    r"""The sentences with their headings; headings that only say "findings", or whose they are, count as none.
 
     A heading on a line of its own holds until a blank line or the next heading, one with text behind it until the end
     of its line or the next section.

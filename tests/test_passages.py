@@ -50,6 +50,13 @@ def test_a_heading_that_only_announces_findings_counts_as_none(heading: str) -> 
     assert read(f"{heading}\nKein Erguss.")[1] == " | Kein Erguss."
 
 
+@pytest.mark.parametrize(
+    "person", ["Patientin, weiblich, 64 Jahre:", "Herr Max Musterfall:", "Name:", "Alter 34 Jahre:"]
+)
+def test_a_line_about_the_person_says_nothing_about_the_sentences_below(person: str) -> None:
+    assert read(f"{person}\nKein Erguss.")[1] == " | Kein Erguss."
+
+
 HOSTILE = [
     *("." * 20_000, ":" * 20_000, " " * 19_999 + "a", "Klinik:\n" * 2_500, "Befund: a. " * 1_800, "Z. n. " * 3_300),
     *("\n" + " " * 19_990 + ":", "Klinik" + " " * 19_000 + "x", '."' * 9_000, "\n-" * 9_000, "1. " * 6_000),
