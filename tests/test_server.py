@@ -107,7 +107,7 @@ def asked(path: str) -> str:
 
 
 def ask(client: httpx.Client, text: str, **more: Any) -> httpx.Response:
-    return client.post(f"{API}/call/fill_mask", json={"data": [text, 3], **more})
+    return client.post(f"{API}/call/fill_mask", json={"data": [text, 3, False], **more})
 
 
 # ------------------------------------------------------------------------------------------------ who gets in

@@ -140,8 +140,10 @@ def exposure(secret: float, others: Floats) -> float:
 
     Carlini et al. 2019, by rank; a candidate that scores as high stands before it.
 
-    >>> exposure(-1.0, np.array([-2.0, -3.0, -4.0])), exposure(-3.0, np.array([-2.0, -3.0, -4.0]))
-    (2.0, 0.4150374992788438)
+    >>> import numpy as np
+    >>> others = np.array([-2.0, -3.0, -4.0])
+    >>> round(exposure(-1.0, others), 3), round(exposure(-3.0, others), 3)
+    (2.0, 0.415)
     """
     rank = 1 + int((others >= secret).sum())
     return math.log2(1 + len(others)) - math.log2(rank)
