@@ -21,7 +21,8 @@ import transformers
 import yaml
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from medbertde.inference.checkpoint import CheckpointFacts, load_checkpoint, save_checkpoint
+from medbertde.inference.checkpoint import load_checkpoint, save_checkpoint
+from medbertde.inference.facts import CheckpointFacts
 from medbertde.inference.fill_mask import fillings
 from medbertde.inference.forward import prepare
 from medbertde.inference.packed import has_bf16

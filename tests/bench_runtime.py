@@ -25,8 +25,9 @@ import transformers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 import medbertde
-from medbertde.inference.checkpoint import CheckpointFacts, LoadedModel, load_checkpoint, output_names, save_checkpoint
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint, output_names, save_checkpoint
 from medbertde.inference.classify import classify
+from medbertde.inference.facts import CheckpointFacts
 from medbertde.inference.forward import prepare
 from medbertde.inference.joined import Joiner
 from medbertde.inference.packed import has_bf16

@@ -8,7 +8,7 @@ import pytest
 
 import medbertde
 from medbertde.inference.catalogue import EMBEDDED_FOLDER
-from medbertde.inference.checkpoint import read_facts
+from medbertde.inference.facts import read_facts
 from medbertde.inference.model import Model
 from medbertde.schema import load_schema
 from medbertde.types import State

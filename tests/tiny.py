@@ -43,7 +43,8 @@ from transformers import (
     XLMRobertaForTokenClassification,
 )
 
-from medbertde.inference.checkpoint import CheckpointFacts, Lineage, output_names, save_checkpoint
+from medbertde.inference.checkpoint import output_names, save_checkpoint
+from medbertde.inference.facts import CheckpointFacts, Lineage
 from medbertde.schema import load_schema
 from medbertde.span_tags import tag_names
 from medbertde.types import Metrics, Task

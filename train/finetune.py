@@ -29,7 +29,8 @@ from accelerate import PartialState
 from accelerate.utils import set_seed
 from transformers import PreTrainedModel
 
-from medbertde.inference.checkpoint import CheckpointFacts, LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.inference.facts import CheckpointFacts
 from medbertde.parts import Parts, divide, require_marked, require_workable
 from medbertde.report_file import read_records
 from medbertde.schema import Kind, Schema, load_schema

@@ -8,7 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from medbertde.inference.catalogue import hub_id_of
-from medbertde.inference.checkpoint import FACTS_FILE, Lineage, LoadedModel, read_facts
+from medbertde.inference.checkpoint import LoadedModel
+from medbertde.inference.facts import FACTS_FILE, Lineage, read_facts
 from train.run_folder import LABELS_FILE, FinetuneConfig
 
 

@@ -21,7 +21,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from medbertde.inference.checkpoint import CheckpointFacts, Lineage, load_checkpoint, save_checkpoint
+from medbertde.inference.checkpoint import load_checkpoint, save_checkpoint
+from medbertde.inference.facts import CheckpointFacts, Lineage
 from medbertde.types import Task, UserError
 from train.lineage import ancestors_of, git_commit
 from train.mlm import held_out_batches, held_out_sums, make_batch

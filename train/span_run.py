@@ -15,7 +15,8 @@ import numpy as np
 from accelerate import PartialState
 from transformers import PreTrainedModel
 
-from medbertde.inference.checkpoint import CheckpointFacts, LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.inference.facts import CheckpointFacts
 from medbertde.parts import Parts
 from medbertde.schema import Schema
 from medbertde.span_tags import found_spans

@@ -13,7 +13,8 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, RepositoryNotFoundError
 
 from medbertde import germedbert
-from medbertde.inference.checkpoint import FACTS_FILE, CheckpointFacts, load_checkpoint, model_card, weights_hash
+from medbertde.inference.checkpoint import load_checkpoint, weights_hash
+from medbertde.inference.facts import FACTS_FILE, CheckpointFacts, model_card
 from medbertde.inference.hub import TOKEN_VARIABLE, token
 from medbertde.inference.onnx_export import ONNX_FILE
 from medbertde.inference.weights_file import WEIGHTS_FILE

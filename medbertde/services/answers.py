@@ -37,14 +37,7 @@ def answer(row: Row, prediction: Prediction, thresholds: Mapping[str, float]) ->
         }
         for label, score in prediction.scores.items()
     }
-    return {
-        "row": row.number,
-        "id": row.record.id if row.record else None,
-        "findings": findings,
-        "model_version": prediction.model_version,
-        "warnings": [notice.code for notice in prediction.warnings],
-        "use": RESEARCH_ONLY,
-    }
+    return _line(row, prediction, findings=findings)
 
 
 def marked(row: Row, marking: Marking) -> Answer:
@@ -53,12 +46,16 @@ def marked(row: Row, marking: Marking) -> Answer:
         {"label": span.label, "start": span.start, "end": span.end, "confidence": round(span.confidence, 6)}
         for span in marking.spans
     ]
+    return _line(row, marking, spans=spans)
+
+
+def _line(row: Row, said: Prediction | Marking, **content: Any) -> Answer:
     return {
         "row": row.number,
         "id": row.record.id if row.record else None,
-        "spans": spans,
-        "model_version": marking.model_version,
-        "warnings": [notice.code for notice in marking.warnings],
+        **content,
+        "model_version": said.model_version,
+        "warnings": [notice.code for notice in said.warnings],
         "use": RESEARCH_ONLY,
     }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medbertde.inference.checkpoint import FACTS_FILE
+from medbertde.inference.facts import FACTS_FILE
 from medbertde.report_file import read_records
 from medbertde.services.run_files import checkpoint, metrics_of, read_json
 from medbertde.text import content_hash

@@ -6,7 +6,7 @@ as it is. Every other endpoint of the page is private to it. Refusals come in Ge
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ import gradio as gr
 
 from medbertde.services import Services
 from medbertde.services.screening import Dates, Replace
-from medbertde.types import InvalidText, State, UserError
+from medbertde.types import InvalidText, State, User, UserError
 from medbertde.ui.screening_view import NO_GUARANTEE
 from medbertde.ui.view import NO_REQUEST, caller, refusals_in_both
 
@@ -24,14 +24,23 @@ METHOD = "layer_integrated_gradients"  # of explanation; a refusal names the oth
 
 def build(services: Services) -> None:
     """Add the endpoints to the page."""
-    identify, reading = services.access.identify, services.reading
+    public = _Endpoints(services)
+    for endpoint in (public.classify, public.fill_mask, public.explain, public.deidentify):
+        gr.api(refusals_in_both(endpoint), api_name=endpoint.__name__, concurrency_id="model")
 
-    @refusals_in_both
+
+@dataclass(frozen=True)
+class _Endpoints:
+    """What each endpoint takes and gives; the first lines of the docstrings are read by those who call them."""
+
+    services: Services
+
     def classify(
-        text: str, schema_id: str = "chest_xray", confirmed: bool = False, request: gr.Request = NO_REQUEST
+        self, text: str, schema_id: str = "chest_xray", confirmed: bool = False, request: gr.Request = NO_REQUEST
     ) -> dict[str, Any]:
         """Classify one German report: probabilities and state per finding, the model version and remarks."""
-        prediction = reading.classify(identify(caller(request)), schema_id, _text(text), confirmed=confirmed is True)
+        reading = self.services.reading
+        prediction = reading.classify(self._user(request), schema_id, _text(text), confirmed=confirmed is True)
         limits = reading.thresholds(schema_id)
         return {
             "scores": {label: asdict(score) for label, score in prediction.scores.items()},
@@ -41,17 +50,16 @@ def build(services: Services) -> None:
             "terms": "research only",
         }
 
-    @refusals_in_both
     def fill_mask(
-        text: str, top_k: int = 10, confirmed: bool = False, request: gr.Request = NO_REQUEST
+        self, text: str, top_k: int = 10, confirmed: bool = False, request: gr.Request = NO_REQUEST
     ) -> list[dict[str, Any]]:
         """The likeliest words for [MASK] in a German sentence, best first."""
-        user = identify(caller(request))
-        found = reading.fill_mask(user, _text(text), _whole_number(top_k), confirmed=confirmed is True)
+        count, agreed = _whole_number(top_k), confirmed is True
+        found = self.services.reading.fill_mask(self._user(request), _text(text), count, confirmed=agreed)
         return [asdict(candidate) for candidate in found]
 
-    @refusals_in_both
     def explain(
+        self,
         text: str,
         label: str,
         schema_id: str = "chest_xray",
@@ -60,31 +68,21 @@ def build(services: Services) -> None:
         request: gr.Request = NO_REQUEST,
     ) -> dict[str, Any]:
         """Which words moved a finding's logit: words with spans and scores, method, baseline, convergence delta."""
-        user, version = identify(caller(request)), reading.model_version(schema_id)
-        attribution = reading.explain(
-            user,
-            schema_id,
-            _text(text),
-            label,
-            state=State.PRESENT,
-            model_version=version,
-            method=_text(method),
-            confirmed=confirmed is True,
-        )
-        return asdict(attribution)
+        reading, asked = self.services.reading, (schema_id, _text(text), label)
+        wanted: dict[str, Any] = {"state": State.PRESENT, "method": _text(method), "confirmed": confirmed is True}
+        version = reading.model_version(schema_id)
+        return asdict(reading.explain(self._user(request), *asked, model_version=version, **wanted))
 
-    @refusals_in_both
     def deidentify(
-        text: str, dates: str = "all", replace: str = "placeholder", request: gr.Request = NO_REQUEST
+        self, text: str, dates: str = "all", replace: str = "placeholder", request: gr.Request = NO_REQUEST
     ) -> dict[str, Any]:
         """A German clinical text without names, dates, places and numbers of persons. No guarantee: read the result."""
-        done = services.gate.deidentify(
-            identify(caller(request)), _text(text), _one_of(Dates, "dates", dates), _one_of(Replace, "replace", replace)
-        )
+        ways = _one_of(Dates, "dates", dates), _one_of(Replace, "replace", replace)
+        done = self.services.gate.deidentify(self._user(request), _text(text), *ways)
         return {"text": done.text, "spans": [asdict(span) for span in done.spans], "warnings": [NO_GUARANTEE.de]}
 
-    for function in (classify, fill_mask, explain, deidentify):
-        gr.api(function, api_name=function.__name__, concurrency_id="model")
+    def _user(self, request: gr.Request) -> User:
+        return self.services.access.identify(caller(request))
 
 
 def _text(value: Any) -> str:

@@ -96,39 +96,56 @@ def _layout(services: Services, words: Words, language: gr.Radio) -> _Parts:
 
 def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> None:
     """The candidates, for the sentence as it stands or for an example."""
-    gaps = services.reading.example_gaps()
+    handlers = _Candidates(services)
+    card = [parts.filled, parts.card, parts.save]
+    answer = [*parts.note.both, *card]
+    text, written = parts.written.text, parts.written.both
+    working = {**MODEL_CALL, "show_progress": "minimal", "show_progress_on": parts.card}
+    suggest, change_mode = refusals(handlers.suggest), refusals(handlers.change_mode)
+    try_example, decide = refusals(handlers.try_example), refusals(handlers.decide)
+    gr.on([parts.run.click, text.submit], suggest, [language, text, parts.mode], answer, **working).failure(
+        _clear, language, answer, **PRIVATE
+    )
+    parts.mode.input(change_mode, [language, parts.filled, parts.mode], answer, **working)
+    parts.example.select(try_example, [language, parts.example, *written, parts.mode], [*written, *answer], **working)
+    asked = [language, *written, parts.mode, parts.note.question]
+    parts.note.card.decide(decide, asked, [*written, *answer], **working)
+    on_switch(language, _draw, [language, parts.filled], card)
 
-    def read(language: str, sentence: str, mode: str, request: gr.Request, replaced: int = 0) -> tuple[Any, ...]:
-        """Outputs: what the sentence says about persons, then the candidates, unless somebody has to decide first."""
-        user = services.access.identify(caller(request))
-        question = services.gate.ask(user, sentence)
+
+@dataclass(frozen=True)
+class _Candidates:
+    """The handlers. An answer is what the sentence says about persons, then the candidates."""
+
+    services: Services
+
+    def suggest(
+        self, language: str, sentence: str, mode: str, request: gr.Request, replaced: int = 0
+    ) -> tuple[Any, ...]:
+        """The answer; without candidates where somebody has to decide about a name first."""
+        user = self.services.access.identify(caller(request))
+        question = self.services.gate.ask(user, sentence)
         asked = screening.draw(language, question, replaced)
         if question and question.must:
             return *asked, *_draw(language, None)
-        found = services.reading.suggest(user, sentence, TOP_K, whole=mode != PIECES)
+        found = self.services.reading.suggest(user, sentence, TOP_K, whole=mode != PIECES)
         return *asked, *_draw(language, Filled(sentence, found))
 
-    @refusals
-    def suggest(language: str, sentence: str, mode: str, request: gr.Request) -> tuple[Any, ...]:
-        return read(language, sentence, mode, request)
-
-    @refusals
-    def change_mode(language: str, filled: Filled | None, mode: str, request: gr.Request) -> tuple[Any, ...]:
+    def change_mode(self, language: str, filled: Filled | None, mode: str, request: gr.Request) -> tuple[Any, ...]:
         """The candidates on the screen in the other way, for the sentence they belong to."""
-        return read(language, filled.sentence, mode, request) if filled else (gr.skip(),) * 5
+        return self.suggest(language, filled.sentence, mode, request) if filled else (gr.skip(),) * 5
 
-    @refusals
     def try_example(
-        language: str, index: str, sentence: str, history: Sequence[str], mode: str, request: gr.Request
+        self, language: str, index: str, sentence: str, history: Sequence[str], mode: str, request: gr.Request
     ) -> tuple[Any, ...]:
-        """Outputs: sentence, earlier sentences, then the answer."""
+        """Sentence, earlier sentences, then the answer."""
         if not index:
             return (gr.skip(),) * 7
-        gap = gaps[int(index)].text
-        return gap, Written.remember(history, sentence), *read(language, gap, mode, request)
+        gap = self.services.reading.example_gaps()[int(index)].text
+        return gap, Written.remember(history, sentence), *self.suggest(language, gap, mode, request)
 
-    @refusals
     def decide(
+        self,
         language: str,
         sentence: str,
         history: Sequence[str],
@@ -137,26 +154,14 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> Non
         event: gr.EventData,
         request: gr.Request,
     ) -> tuple[Any, ...]:
-        """Outputs: the sentence as the user wants it, earlier sentences, then the answer."""
-        wanted, replaced = screening.decided(services, caller(request), question, sentence, sent(event))
-        return wanted, Written.remember(history, sentence), *read(language, wanted, mode, request, replaced)
+        """The sentence as the user wants it, earlier sentences, then the answer."""
+        wanted, replaced = screening.decided(self.services, caller(request), question, sentence, sent(event))
+        earlier = Written.remember(history, sentence)
+        return wanted, earlier, *self.suggest(language, wanted, mode, request, replaced)
 
-    def clear(language: str) -> tuple[Any, ...]:
-        return *screening.draw(language, None), *_draw(language, None)
 
-    card = [parts.filled, parts.card, parts.save]
-    answer = [*parts.note.both, *card]
-    text, written = parts.written.text, parts.written.both
-    working = {**MODEL_CALL, "show_progress": "minimal", "show_progress_on": parts.card}
-    gr.on([parts.run.click, text.submit], suggest, [language, text, parts.mode], answer, **working).failure(
-        clear, language, answer, **PRIVATE
-    )
-    parts.mode.input(change_mode, [language, parts.filled, parts.mode], answer, **working)
-    parts.example.select(try_example, [language, parts.example, *written, parts.mode], [*written, *answer], **working)
-    parts.note.card.decide(
-        decide, [language, *written, parts.mode, parts.note.question], [*written, *answer], **working
-    )
-    on_switch(language, _draw, [language, parts.filled], card)
+def _clear(language: str) -> tuple[Any, ...]:
+    return *screening.draw(language, None), *_draw(language, None)
 
 
 def _connect_sentence(parts: _Parts) -> None:

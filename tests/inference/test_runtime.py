@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from medbertde.inference.checkpoint import FACTS_FILE
 from medbertde.inference.explain import explain
+from medbertde.inference.facts import FACTS_FILE
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime, pick_device
 from medbertde.types import CheckpointRefused, ModelUnavailable, Prediction
 from tests import tiny

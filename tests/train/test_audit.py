@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from medbertde.inference.checkpoint import Lineage, LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.inference.facts import Lineage
 from medbertde.inference.tokens import pad
 from medbertde.model_audit import read_audit
 from medbertde.text import MASK

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from medbertde import germedbert
-from medbertde.inference.checkpoint import load_checkpoint, read_facts
+from medbertde.inference.checkpoint import load_checkpoint
+from medbertde.inference.facts import read_facts
 from medbertde.types import ReportRecord
 from tests import tiny
 from tests.train.conftest import WriteRun
