@@ -7,7 +7,7 @@ format (`exchange` does) and no page.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -63,7 +63,7 @@ class Files:
         data: bytes,
         choices: Choices = NO_CHOICES,
         treatment: Treatment | None = None,
-    ) -> Iterator[Progress | Screened | ImportResult]:
+    ) -> Generator[Progress | Screened | ImportResult]:
         """Import step by step: the progress of reading and screening, one step noted `STORING`, then what it did.
 
         All is stored in one transaction after the step `STORING`; whoever stops there or before has stored nothing.

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,9 @@ XRAY = "chest_xray"
 TEXT = "Frau Gerda Kasulke, geb. 3.4.1956. Kein Erguss. Befund an Dr. Wehmeier, Voraufnahme vom 12.03.2024."
 
 
-def gate_with(policy: str, database: Database, access: Access, settings: Settings, **options: object) -> Gate:
+def gate_with(policy: str, database: Database, access: Access, settings: Settings, **options: Any) -> Gate:
     changed = replace(settings, deidentification=policy)
-    return Gate(database, access, changed, Screener(**options))  # type: ignore[arg-type]
+    return Gate(database, access, changed, Screener(**options))
 
 
 @pytest.fixture

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from medbertde.inference.runtime import Runtime
 from medbertde.report_file import Row, to_json
 from medbertde.services.access import Access
 from medbertde.services.bulk import Batch
@@ -26,8 +29,8 @@ NAMED = "Frau Gerda Kasulke, geb. 3.4.1956. Kleiner Erguss links."
 CLEAN = "Kein Erguss. Herz normal groß."
 
 
-def keeper(treatment: Treatment | None, **options: object) -> Gatekeeper:
-    return Gatekeeper(Screener(**options), treatment, max_chars=2_000)  # type: ignore[arg-type]
+def keeper(treatment: Treatment | None, **options: Any) -> Gatekeeper:
+    return Gatekeeper(Screener(**options), treatment, max_chars=2_000)
 
 
 def jsonl(*records: ReportRecord) -> bytes:
@@ -199,7 +202,7 @@ class TestImport:
         steps = files.import_steps(anna, XRAY, "a.jsonl", data)
         told = [next(steps) for _ in range(2)]
         assert told == [Progress(200, 450, SCREENING), Progress(400, 450, SCREENING)]
-        steps.close()  # type: ignore[attr-defined]
+        steps.close()
         assert stored(database) == []
 
     def test_the_second_run_after_the_question_screens_only_what_was_found(
@@ -209,9 +212,9 @@ class TestImport:
         asked: list[str] = []
         plain = Screener.replace
 
-        def counting(self: Screener, text: str, *more: object) -> object:
+        def counting(self: Screener, text: str, *more: Any) -> Any:
             asked.append(text)
-            return plain(self, text, *more)  # type: ignore[arg-type]
+            return plain(self, text, *more)
 
         monkeypatch.setattr(Screener, "replace", counting)
         *_, result = files.import_steps(anna, XRAY, "a.jsonl", self.DATA, treatment=Treatment.HOLD)
@@ -246,25 +249,25 @@ class TestBatch:
 
     def read(
         self,
-        runtime: object,
+        runtime: Runtime,
         access: Access,
         settings: Settings,
         user: User,
         file: Path,
         *,
         policy: str,
-        **more: object,
+        **more: Any,
     ) -> tuple[list[str], list[tuple[int, str]]]:
         """The texts that the model read, and the rows that were left out."""
-        batch = Batch(runtime, access, replace(settings, deidentification=policy))  # type: ignore[arg-type]
-        steps = list(batch.classify(user, XRAY, [file], **more))  # type: ignore[arg-type]
+        batch = Batch(runtime, access, replace(settings, deidentification=policy))
+        steps = list(batch.classify(user, XRAY, [file], **more))
         texts = [row.record.text for step in steps for row in step.rows if row.record]
         return texts, [(number, fault.code) for step in steps for number, fault in step.faults]
 
     def test_rows_are_held_back_before_the_model_reads_them(
-        self, runtime: object, access: Access, settings: Settings, anna: User, file: Path
+        self, runtime: Runtime, access: Access, settings: Settings, anna: User, file: Path
     ) -> None:
-        read = lambda **more: self.read(runtime, access, settings, anna, file, **more)  # noqa: E731
+        read = partial(self.read, runtime, access, settings, anna, file)
         assert read(policy="confirm") == ([CLEAN], [(2, HELD_BACK)])
         assert read(policy="auto") == ([CLEAN, NAMED], [])
         assert read(policy="confirm", treatment=Treatment.KEEP) == ([CLEAN, NAMED], [])

@@ -347,7 +347,9 @@ def test_an_audit_of_a_run_is_written_into_the_model_and_again_in_its_place(
     assert card.count("## Audit") == 1
     assert "## Lineage" in card
     assert line_of(folder / "README.md", "pairs with a changed decision | sex (line)")
-    assert load_checkpoint(folder).version == read_audit(folder).version  # type: ignore[union-attr]
+    written = read_audit(folder)
+    assert written
+    assert written.version == load_checkpoint(folder).version
 
 
 # ---------------------------------------------------------------------------------------------- refusals
