@@ -31,6 +31,7 @@ from medbertde.ui import browser_rules
 from medbertde.ui.belongings import Belongings
 from medbertde.ui.messages import Kept, Outgoing, again, bounded
 from medbertde.ui.server_routes import Guarded, Rule, find
+from medbertde.ui.streams import Streams
 from medbertde.ui.telemetry import Telemetry
 from medbertde.ui.words import Text
 
@@ -42,6 +43,7 @@ _MOST_KNOWN = 10_000
 _PATH = re.compile(rb'"path":\s*("(?:[^"\\]|\\.){1,2000}")')  # inside a text the quotes would be escaped
 USER = "medbertde.user"  # where the signed-in user stands in the scope of a request
 TOKEN = "medbertde.token"
+SESSION = "medbertde.session"  # the session hash of the page that a JSON request names
 
 HOST = Text(
     "Unter diesem Namen antwortet dieser Server nicht. Erlaubte Namen stehen in MEDBERTDE_HOSTS.",
@@ -82,6 +84,7 @@ class Guard:
     services: Services
     telemetry: Telemetry
     belongings: Belongings = field(default_factory=Belongings)
+    streams: Streams = field(default_factory=Streams)
     known: dict[str, tuple[float, User]] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -193,6 +196,7 @@ class Guard:
         except (ValueError, RecursionError):
             raise _Refused(400, NOT_UNDERSTOOD) from None
         self._require_own_names(sent, user)
+        request.scope[SESSION] = str(sent.get("session_hash", ""))
         return again(body, receive)
 
     @property
@@ -246,10 +250,13 @@ class Guard:
                 self._note_files(message.get("body", b""), user)
                 await outgoing.send(message)
 
-            await self.app(scope, receive, send)
+            session_hash = request.query_params.get("session_hash", "")
+            await self.streams.serve(self.app, scope, receive, send, session_hash)
         elif rule.guarded in (Guarded.PAGE, Guarded.JSON, Guarded.UPLOAD):
             answer = Kept()
             await self.app(scope, receive, answer.send)
+            if rule.name.endswith("queue/join") and answer.status == 200:
+                self.streams.asked(request.scope[SESSION])
             await outgoing.send_whole(answer, self._changed(rule, answer, user, nonce))
         else:
             await self.app(scope, receive, outgoing.send)

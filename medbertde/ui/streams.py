@@ -1,0 +1,77 @@
+"""Event streams that stay open a little after their last answer, because the next question may be on its way.
+
+Gradio's server ends a page's stream with the last answer. Its script in the browser takes a stream for open until it
+has read that; a question it asks in between, such as a click right after an answer, is never answered (4 of 16 such
+clicks, measured). Here the end is held back: a question that comes meanwhile is answered in the same stream. By the
+time the end is sent the browser is idle and reads it at once. Used from the event loop only. Knows no users.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+PATIENCE_S = 1.0  # how long the end is held back
+_END = b'"msg":"close_stream"'  # not in an answer: quotes within a text are escaped there
+
+
+class Streams:
+    """The open streams by the session hash of their page."""
+
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        self._patience_s = patience_s
+        self._open: dict[str, set[asyncio.Event]] = {}
+
+    def asked(self, session_hash: str) -> None:
+        """A page has asked something, and the app has taken the question."""
+        for more in self._open.get(session_hash, ()):
+            more.set()
+
+    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, session_hash: str) -> None:
+        """Let the app answer for as long as questions come."""
+        more = asyncio.Event()
+        self._open.setdefault(session_hash, set()).add(more)
+        stream = _Stream(send, more.clear)
+        try:
+            await app(dict(scope), receive, stream.send)
+            while stream.end and await self._in_time(more):
+                stream.end = b""
+                await app(dict(scope), receive, stream.send)
+            await stream.close()
+        finally:
+            self._open[session_hash].discard(more)
+            if not self._open[session_hash]:
+                del self._open[session_hash]
+
+    async def _in_time(self, more: asyncio.Event) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(more.wait(), self._patience_s)
+        return more.is_set()
+
+
+class _Stream:
+    """One answer to the browser, made of one or more answers of the app; `end` is what has been held back."""
+
+    def __init__(self, send: Send, on_end: Callable[[], None]) -> None:
+        self._send, self._on_end = send, on_end
+        self._started = False
+        self.end = b""
+
+    async def send(self, message: Message) -> None:
+        """Pass on what is no end."""
+        if message["type"] == "http.response.start":
+            if not self._started:
+                await self._send(message)
+            self._started = True
+        elif _END in message.get("body", b""):
+            self.end = message["body"]
+            self._on_end()
+        elif message.get("body"):
+            await self._send({**message, "more_body": True})
+
+    async def close(self) -> None:
+        """What was held back, and the end of the answer."""
+        await self._send({"type": "http.response.body", "body": self.end, "more_body": False})

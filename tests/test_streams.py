@@ -1,0 +1,74 @@
+"""A stream of answers ends only when no question has come for a while; a small app stands in for Gradio's server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.types import Message, Receive, Scope, Send
+
+from medbertde.ui.streams import Streams
+
+END = b'data: {"msg":"close_stream"}\n\n'
+
+
+class App:
+    """Answers each call with the next list of chunks, as a stream of its own."""
+
+    def __init__(self, *answers: list[bytes]) -> None:
+        self.answers = list(answers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for chunk in self.answers.pop(0):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def served(
+    app: App, *, patience_s: float, on_body: Callable[[Streams, bytes], None] = lambda *_: None
+) -> list[Message]:
+    """What the browser gets; `on_body` sees each chunk as it goes out."""
+    sent: list[Message] = []
+    streams = Streams(patience_s)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        on_body(streams, message.get("body", b""))
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    asyncio.run(streams.serve(app, {"type": "http"}, receive, send, "page"))
+    assert streams._open == {}
+    return sent
+
+
+def body(sent: list[Message]) -> bytes:
+    assert [message["type"] for message in sent] == ["http.response.start", *["http.response.body"] * (len(sent) - 1)]
+    assert [bool(message["more_body"]) for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
+    return b"".join(message["body"] for message in sent[1:])
+
+
+def test_the_end_comes_when_no_question_does() -> None:
+    assert body(served(App([b"one", END]), patience_s=0.01)) == b"one" + END
+
+
+def test_a_question_after_the_last_answer_is_answered_in_the_same_stream() -> None:
+    def ask_at_the_end_of_the_first(streams: Streams, chunk: bytes) -> None:
+        if chunk == b"one":
+            asyncio.get_running_loop().call_later(0.01, streams.asked, "page")
+
+    sent = served(App([b"one", END], [b"two", END]), patience_s=0.5, on_body=ask_at_the_end_of_the_first)
+    assert body(sent) == b"one" + b"two" + END
+
+
+def test_a_question_of_another_page_or_before_the_end_keeps_nothing_open() -> None:
+    def ask_too_early(streams: Streams, chunk: bytes) -> None:
+        streams.asked("page" if chunk == b"one" else "another page")
+
+    assert body(served(App([b"one", END]), patience_s=0.01, on_body=ask_too_early)) == b"one" + END
+
+
+def test_an_answer_without_an_end_is_passed_on_as_it_is() -> None:
+    assert body(served(App([b"refused"]), patience_s=5)) == b"refused"
