@@ -90,7 +90,7 @@ def evidence_value(language: str, shown: Shown | None) -> dict[str, Any]:
     attribution = shown.attribution
     if attribution is None:
         return {"empty": NO_EVIDENCE.say(language)}
-    said = shown.prediction.warnings  # above, with the findings
+    said = {notice.code for notice in shown.prediction.warnings}  # above, with the findings or at the gate
     found = sentences_of(attribution)
     return {
         "label": attribution.label,
@@ -100,7 +100,7 @@ def evidence_value(language: str, shown: Shown | None) -> dict[str, Any]:
         "hint": HINT.say(language),
         "strongest": [_strongest(language, attribution, found, sign, name) for sign, name in SIDES],
         "facts": facts(language, attribution),
-        "notices": [notice.sentence(language) for notice in attribution.warnings if notice not in said],
+        "notices": [notice.sentence(language) for notice in attribution.warnings if notice.code not in said],
         "words": _wording(language),
         "research": RESEARCH_ONLY,
     }
