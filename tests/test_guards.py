@@ -7,7 +7,6 @@ the second guard: settings and tabs as tables, commands in fenced blocks, one pa
 from __future__ import annotations
 
 import ast
-import asyncio
 import re
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from anyio.from_thread import start_blocking_portal
 from gradio import Blocks, Tab
 
 from medbertde import terms
@@ -161,7 +161,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Blocks]:
     async def build() -> Blocks:  # outside of a running event loop Gradio makes some of its own and leaves them open
         return layout.build_page(services)
 
-    yield asyncio.run(build())
+    with start_blocking_portal() as portal:
+        yield portal.call(build)
     services.database.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from anyio.from_thread import start_blocking_portal
 from starlette.types import Message, Receive, Scope, Send
 
 from medbertde.ui.streams import Streams
@@ -39,7 +40,8 @@ def served(
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
-    asyncio.run(streams.serve(app, {"type": "http"}, receive, send, "page"))
+    with start_blocking_portal() as portal:  # a loop of its own: the browser tests have one running in this thread
+        portal.call(streams.serve, app, {"type": "http"}, receive, send, "page")
     assert streams._open == {}
     return sent
 

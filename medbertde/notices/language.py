@@ -55,7 +55,7 @@ def is_foreign(words: list[str]) -> bool:
     german = foreign = 0
     for word in words:
         if word in _common():
-            german += len(word) > 1
+            german += len(word) > 1 and word not in _FOREIGN  # "of" is also short for Oberfeld
         elif word in _FOREIGN or (len(word) > _SHORT and not _is_compound(word)):
             foreign += 1
         else:

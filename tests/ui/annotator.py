@@ -47,9 +47,9 @@ class App:
         return services.annotate.next_reports(user, XRAY, count=0).progress.done
 
 
-def reload(page: Page) -> None:
+def reload(app: App, page: Page) -> None:
     """Load the page anew and come back to the tab."""
-    page.reload()
+    app.site.reload(page)
     page.get_by_role("tab", name="Annotation").click()
 
 

@@ -61,6 +61,12 @@ class Site:
         self.complaints.clear()
         assert found == []
 
+    def reload(self, page: Page) -> None:
+        """Load a page anew; what its script says of its own stream, which breaks off then, is no complaint."""
+        found = self.complaints.copy()
+        page.reload()
+        self.complaints[:] = found
+
 
 def _listen(page: Page, url: str, complaints: list[str]) -> None:
     """Note errors on the console and in scripts, and requests to another host."""

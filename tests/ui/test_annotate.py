@@ -126,7 +126,7 @@ def test_back_works_after_a_reload(app: App) -> None:
     enter(page)
     expect_report(page, "Drei.")
     expect_saved(page)
-    reload(page)
+    reload(app, page)
     expect_report(page, "Drei.")
     page.keyboard.press("ArrowLeft")
     expect_report(page, "Zwei.")
@@ -276,8 +276,20 @@ def test_the_browser_warns_before_unsaved_values_are_lost(app: App) -> None:
 
     page.on("dialog", accept)
     page.keyboard.press("1")
-    page.reload()
+    app.site.reload(page)
     assert asked == ["beforeunload"]
+
+
+def test_who_stays_after_the_warning_goes_on_annotating(app: App) -> None:
+    app.bring("Eins.", "Zwei.")
+    page = app.open()
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    page.keyboard.press("1")
+    page.evaluate("location.reload()")
+    enter(page)
+    expect_report(page, "Zwei.")
+    expect_saved(page)
+    app.site.complaints.clear()
 
 
 def test_on_a_phone_the_buttons_stay_in_reach_and_nothing_is_cut_off(app: App) -> None:

@@ -12,7 +12,7 @@ from medbertde.services.access import Caller
 from medbertde.store import labels
 from medbertde.types import SkipReason
 from tests.launch import XRAY
-from tests.ui.annotator import App, enter, expect_report, expect_saved, selected, value_of
+from tests.ui.annotator import App, enter, expect_report, expect_saved, reload, selected, value_of
 from tests.ui.conftest import Site
 
 # Before the words: characters of two UTF-16 units, and a dot that no letter takes up, so that NFC keeps it.
@@ -174,8 +174,7 @@ class TestMarking:
         enter(page)
         expect_report(page, "Zwei.")
         expect_saved(page)
-        page.reload()
-        page.get_by_role("tab", name="Annotation").click()
+        reload(app, page)
         expect_report(page, "Zwei.")
         page.keyboard.press("ArrowLeft")
         expect(page.locator("mark.ma-piece")).to_have_text(["Erguss"])

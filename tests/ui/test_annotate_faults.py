@@ -263,6 +263,6 @@ def test_closing_the_tab_with_an_unsent_save_asks_first(app: App) -> None:
     page.route(CALLS, lambda route: route.abort())
     enter(page)
     expect(page.locator(".ma-status")).to_have_text("1 offen")
-    page.reload()
+    app.site.reload(page)
     assert asked == ["beforeunload"]
     app.site.complaints.clear()

@@ -77,7 +77,7 @@ def test_the_language_switch_keeps_text_and_answer_and_changes_every_label(site:
         page.get_by_role("tab", name=tab).click()
         expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
         assert german_words(page) == []
-    page.reload()
+    site.reload(page)
     expect(page.get_by_role("tab")).to_have_text(TABS_ENGLISH)
 
 
