@@ -21,7 +21,7 @@ from medbertde.inference.explain.notices import method_notices
 from medbertde.inference.explain.reading import Span, numbered, row_of_tokens
 from medbertde.inference.explain.report import MAX_STEPS, OnProgress
 from medbertde.inference.explain.words import place_pieces, scored_words, word_spans
-from medbertde.inference.explain.work import FLAT, Work, ends
+from medbertde.inference.explain.work import Work, ends, whole_budget
 from medbertde.inference.fill_mask.gaps import Gaps, read_gaps
 from medbertde.inference.fill_mask.own_words import MAX_WORD_PIECES
 from medbertde.inference.rows import Stop, never
@@ -76,9 +76,7 @@ def explain_word(
     text_outputs, blank_outputs = ends(network, rows, (_LOGIT, _LOG_PROBABILITY), stop)  # each [rows, 2]
     there, gone = text_outputs[:, [column]], blank_outputs[:, [column]]
     scale = (there - gone).sum(dim=0)
-    cancelling = (there - gone).abs().sum(dim=0) / scale.abs().clamp(min=FLAT)
-    cancelling = cancelling.clamp(min=1)
-    asked = (rows, units, (column,), there, gone, scale, cancelling)
+    asked = (rows, units, (column,), there, gone, scale, torch.ones_like(there), whole_budget(scale))
     scores = chosen.compute(Work(network, network, *asked, max_steps, seed, stop, on_progress))
     total = torch.stack([each[0] for each in scores.by_row]).sum(dim=0)  # [length]
     own = total[rows[0].free].tolist()

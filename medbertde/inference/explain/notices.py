@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.explain.methods import Method
-from medbertde.inference.explain.paths import TOLERANCE
-from medbertde.inference.explain.work import FLAT
+from medbertde.inference.explain.work import FLAT, TOLERANCE
 from medbertde.types import Notice, Reading
 
 

@@ -24,7 +24,7 @@ from medbertde.inference.explain.notices import method_notices, report_notices
 from medbertde.inference.explain.reading import ReadReport, passage_spans, read_report
 from medbertde.inference.explain.shares import shapley_of_maximum
 from medbertde.inference.explain.words import scored_words
-from medbertde.inference.explain.work import FLAT, Scores, Work, ends
+from medbertde.inference.explain.work import Scores, Work, ends, whole_budget
 from medbertde.inference.rows import Stop, never
 from medbertde.notices.remarks import remarks
 from medbertde.schema import parse_state
@@ -56,11 +56,6 @@ class Logits:
     def change(self) -> Tensor:
         """The change of the report's logits ``[columns]``."""
         return self.text.amax(dim=0) - self.blank.amax(dim=0)
-
-    @property
-    def cancelling(self) -> Tensor:
-        """The contributions without their signs as a multiple of the change ``[columns]``, 1 at least."""
-        return (self.contributions.abs().sum(dim=0) / self.change.abs().clamp(min=FLAT)).clamp(min=1).float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +176,9 @@ def _works(
 ) -> Iterator[Work]:
     """The rows in parts of bounded size, so that what is kept between passes is bounded too."""
     total = logits.text.numel()
+    added = torch.zeros_like(logits.text).index_add(0, torch.tensor(report.row_of), logits.contributions.abs().float())
+    weight = torch.nan_to_num(added / (logits.text - logits.blank).abs(), posinf=0.0)
+    budget = whole_budget(logits.change)
     for first, last in _parts([len(row.text) for row in report.rows]):
         yield Work(
             network=network_of(model),
@@ -191,7 +189,8 @@ def _works(
             text=logits.text[first:last],
             blank=logits.blank[first:last],
             scale=logits.change,
-            cancelling=logits.cancelling,
+            weight=weight[first:last],
+            budget=budget * added[first:last].sum(dim=0) / added.sum(dim=0).clamp(min=1e-6),
             max_steps=options.max_steps,
             seed=options.seed,
             stop=options.stop,

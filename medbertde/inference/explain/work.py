@@ -20,6 +20,7 @@ TOKENS_PER_CHUNK = 1024  # bounds memory: embedded tokens in one pass forwards a
 GPU_FACTOR = 16  # how many times as many fill a GPU
 FLAT = 0.05  # logit differences below this are noise
 FAINT = 0.3  # a row that moves an output by less than this share of the whole report's change needs no better accuracy
+TOLERANCE = 0.01  # largest relative completeness gap of the whole that counts as converged
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,8 @@ class Work:
 
     `units` names per row and position what is removed together (a word or a sentence), -1 at control tokens. `text` and
     `blank` are the float32 logits ``[rows, columns]`` at both ends of the path. `scale` ``[columns]`` is the change of
-    the whole report's logit, `cancelling` ``[columns]`` the sum of the rows' contributions without their signs as a
-    multiple of it (1 if all say the same). A row's exactness is judged against both.
+    the whole report's logit, of which rows contribute `weight` ``[rows, columns]`` times their own change, unsigned.
+    `budget` ``[columns]`` is the gap that the rows together may leave in the whole.
     """
 
     network: Network
@@ -40,14 +41,15 @@ class Work:
     text: Tensor
     blank: Tensor
     scale: Tensor
-    cancelling: Tensor
+    weight: Tensor
+    budget: Tensor
     max_steps: int
     seed: int
     stop: Stop
     on_progress: Callable[[Progress], None] | None
 
     def exactly(self, rows: Sequence[int]) -> Work:
-        """The part of the work with these rows, in float32 throughout."""
+        """The part of the work with these rows, in float32 throughout; the others have had half of the budget."""
         at = list(rows)
         return replace(
             self,
@@ -56,6 +58,8 @@ class Work:
             units=tuple(self.units[row] for row in at),
             text=self.text[at],
             blank=self.blank[at],
+            weight=self.weight[at],
+            budget=self.budget / 2,
             on_progress=None,
         )
 
@@ -71,8 +75,19 @@ class Work:
 
     @property
     def yardstick(self) -> Tensor:
-        """What the gap of a row is measured against ``[rows, columns]``."""
-        return self.change.abs().clamp(min=FLAT).maximum(FAINT * self.scale.abs()) / self.cancelling
+        """What the gap of a row by itself is measured against ``[rows, columns]``."""
+        return self.change.abs().clamp(min=FLAT).maximum(FAINT * self.scale.abs())
+
+    def affordable(self, gaps: Tensor) -> Tensor:
+        """Which rows may keep their `gaps` ``[rows, columns]``: all of them where these fit into the budget together.
+
+        Otherwise those with the smallest, up to half of the budget; the rest is for rows that are computed further.
+        """
+        errors = torch.where(self.weight > 0, self.weight * gaps, 0.0)
+        ordered, order = errors.sort(dim=0)
+        total = ordered.cumsum(dim=0)
+        fits = (total <= self.budget / 2) | (total[-1:] <= self.budget)
+        return fits.gather(0, order.argsort(dim=0))
 
     def report(self, done: int, total: int, note: str = "") -> None:
         """Tell whoever follows; `Cancelled` once nobody wants the answer."""
@@ -120,6 +135,11 @@ def chunks(lengths: Sequence[int], places: Sequence[Sequence[float]], budget: in
             left = left[fitting:]
     if chunk:
         yield chunk
+
+
+def whole_budget(scale: Tensor) -> Tensor:
+    """The gap that may be left in a whole whose logits change by `scale`."""
+    return TOLERANCE * scale.abs().clamp(min=FLAT)
 
 
 def ends(network: Network, rows: Sequence[Row], columns: Sequence[int], stop: Stop) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from medbertde.inference.explain.network import Row, network_of
 from medbertde.inference.explain.nodes import SIZES, added, weights
 from medbertde.inference.explain.reading import read_report
 from medbertde.inference.explain.words import place_pieces, scored_words, word_spans
-from medbertde.inference.explain.work import Work, ends
+from medbertde.inference.explain.work import Work, ends, whole_budget
 from medbertde.inference.rows import never
 from tests import tiny
 
@@ -46,10 +47,30 @@ def work(model: LoadedModel, network: object, *, max_steps: int = 63) -> Work:
     report = read_report(model, TEXT, Baseline.PAD)
     text, blank = ends(network, report.rows, (2, 5), never)  # type: ignore[arg-type]
     scale = (text - blank)[0]
-    even = torch.ones(2)
-    return Work(
-        network, network, report.rows, report.units, (2, 5), text, blank, scale, even, max_steps, 0, never, None
-    )  # type: ignore[arg-type]
+    asked = (report.rows, report.units, (2, 5), text, blank, scale, torch.ones_like(text), whole_budget(scale))
+    return Work(network, network, *asked, max_steps, 0, never, None)  # type: ignore[arg-type]
+
+
+class TestTheBudget:
+    """What rows may leave open in the whole."""
+
+    def test_all_may_stop_where_their_gaps_fit_in_together(self, bert: LoadedModel) -> None:
+        assert affordable(bert, gaps=[0.1, 0.2], weight=[1.0, 1.0], budget=0.31) == [True, True]
+
+    def test_otherwise_the_largest_gaps_are_worked_on(self, bert: LoadedModel) -> None:
+        assert affordable(bert, gaps=[0.1, 0.3], weight=[1.0, 1.0], budget=0.31) == [True, False]
+
+    def test_a_row_that_adds_nothing_to_the_whole_costs_nothing(self, bert: LoadedModel) -> None:
+        assert affordable(bert, gaps=[9.0, 0.1], weight=[0.0, 1.0], budget=0.2) == [True, True]
+
+
+def affordable(model: LoadedModel, *, gaps: list[float], weight: list[float], budget: float) -> list[bool]:
+    asked = replace(
+        work(model, network_of(model)),
+        weight=torch.tensor(weight)[:, None],
+        budget=torch.tensor([budget]),
+    )
+    return asked.affordable(torch.tensor(gaps, dtype=torch.float64)[:, None])[:, 0].tolist()
 
 
 class Linear:
