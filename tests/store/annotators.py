@@ -1,0 +1,72 @@
+"""Eight annotators in processes of their own over one database, as tests and drills start and kill them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import select
+
+from medbertde.store import Database, open_database, reports
+from medbertde.store.tables import LabelEventRow, SubmissionRow
+from medbertde.types import ReportRecord, User
+
+ROOT = Path(__file__).parents[2]
+WORKERS = 8
+EVENTS = 2  # that each save of a worker writes
+
+
+def fill(database: Database, user: User, count: int) -> None:
+    """Store this many reports."""
+    records = [ReportRecord(f"Thorax {number}: kein Erguss.") for number in range(count)]
+    with database.write() as session:
+        reports.add_reports(session, records=records, imported_by=user.id)
+
+
+@contextmanager
+def annotators(url: str) -> Iterator[subprocess.Popen[str]]:
+    """Eight annotators who have opened the database and begin when the standard input is closed."""
+    command = [sys.executable, str(ROOT / "tests" / "store" / "worker.py"), url, str(WORKERS)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    started = subprocess.Popen(command, **pipes, env=environment, start_new_session=True)  # type: ignore[call-overload]
+    try:
+        assert [started.stdout.readline() for _ in range(WORKERS)] == ["ready\n"] * WORKERS
+        yield started
+    finally:
+        kill(started)
+        for pipe in (started.stdin, started.stdout):
+            pipe.close()
+        started.wait()
+
+
+def kill(started: subprocess.Popen[str]) -> None:
+    """All annotators at once, with a signal that none of them can answer."""
+    if started.poll() is None:
+        os.killpg(started.pid, signal.SIGKILL)
+
+
+def killed_after(url: str, count: int) -> list[str]:
+    """The reports whose saves were acknowledged by annotators who were killed after at least so many."""
+    with annotators(url) as started:
+        started.stdin.close()
+        acknowledged = [started.stdout.readline().strip() for _ in range(count)]
+        kill(started)
+        return acknowledged + started.stdout.read().split()
+
+
+def saved_reports(url: str) -> Counter[str]:
+    """How often each report was saved, by the database opened anew; a save that is not whole is an `AssertionError`."""
+    database = open_database(url)
+    with database.read() as session:
+        saved = session.execute(select(SubmissionRow.id, SubmissionRow.report_id)).all()
+        events = Counter(session.scalars(select(LabelEventRow.submission_id)))
+    database.close()
+    assert events == {number: EVENTS for number, _ in saved}
+    return Counter(str(report) for _, report in saved)
