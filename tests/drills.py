@@ -23,6 +23,7 @@ from tests import postgres
 from tests.store.annotators import annotators, fill, killed_after, saved_reports
 
 LEAST, MOST = 40, 90  # acknowledgements before a kill
+PAUSE_S = 0.05  # at most between the last of them and the kill
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def kills(name: str, count: int, moments: random.Random) -> str:
     acknowledged: list[str] = []
     with filled(name, reports=count * MOST * 10) as url:
         for _ in range(count):
-            acknowledged += killed_after(url, moments.randint(LEAST, MOST))
+            acknowledged += killed_after(url, moments.randint(LEAST, MOST), moments.uniform(0, PAUSE_S))
             saved = saved_reports(url)
             assert set(acknowledged) <= set(saved), "an acknowledged save is lost"
             assert set(saved.values()) == {1}, "a report was saved twice"

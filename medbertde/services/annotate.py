@@ -166,9 +166,8 @@ class Annotate:
         with self.database.write() as session:
             if labels.find_save(session, client_uuid=decision.client_uuid) is None:
                 require_version(schema, decision.schema_version)
-                self._require_mine(session, user, schema.id, decision.report_id)
-                text = reports.get_report(session, report_id=decision.report_id).text
-                require_evidence(schema, decision.rationales, decision.values, text)
+                report = self._require_mine(session, user, schema.id, decision.report_id)
+                require_evidence(schema, decision.rationales, decision.values, report.text)
             shown = _shown(session, decision)
             revisions = labels.save(
                 session,
@@ -329,13 +328,13 @@ class Annotate:
         ]
         return Work(tuple(items), queue.progress(session, project=project, user_id=user.id))
 
-    def _require_mine(self, session: Session, user: User, schema_id: str, report_id: int) -> None:
+    def _require_mine(self, session: Session, user: User, schema_id: str, report_id: int) -> Report:
         """Lease the report on, unless this user saved it before; `Conflict` when it belongs to someone else by now."""
-        reports.get_report(session, report_id=report_id)
-        if labels.latest_submission(session, report_id=report_id, schema_id=schema_id, user_id=user.id):
-            return
-        minutes = self.settings.lease_minutes
-        queue.renew(session, report_id=report_id, schema_id=schema_id, user_id=user.id, lease_minutes=minutes)
+        report = reports.get_report(session, report_id=report_id)
+        if not labels.latest_submission(session, report_id=report_id, schema_id=schema_id, user_id=user.id):
+            minutes = self.settings.lease_minutes
+            queue.renew(session, report_id=report_id, schema_id=schema_id, user_id=user.id, lease_minutes=minutes)
+        return report
 
     def _with_suggestions(self, schema: Schema, work: Work) -> Work:
         """The work with suggestions. Without a model that can make and keep them, reports come without, visibly so."""

@@ -89,7 +89,8 @@ def save(
     if earlier is not None:
         _require_same(earlier, report_id, schema_id, user_id)
         return _revisions_of(session, earlier.id)
-    _require_seen(session, report_id, schema_id, user_id, seen)
+    last = _latest(session, report_id, schema_id, user_id)
+    _require_seen(last, seen)
     submission = SubmissionRow(
         client_uuid=client_uuid,
         report_id=report_id,
@@ -102,10 +103,12 @@ def save(
         comment=comment,
         flagged=flagged,
     )
-    before = current(session, report_id=report_id, schema_id=schema_id, user_id=user_id)
+    before = current(session, report_id=report_id, schema_id=schema_id, user_id=user_id) if last else {}
     session.add(submission)
     session.flush()
-    session.add_all(_events(submission.id, changes, before))
+    events = _events(submission.id, changes, before)
+    if events:
+        session.execute(insert(LabelEventRow), events)
     session.add_all(RationaleRow(**_span(submission.id, rationale)) for rationale in rationales)
     finish(session, report_id=report_id, schema_id=schema_id, user_id=user_id)
     return _revisions_of(session, submission.id)
@@ -335,18 +338,18 @@ def _latest(session: Session, report_id: int, schema_id: str, user_id: int | Non
     return session.scalar(query.order_by(SubmissionRow.id.desc()).limit(1))
 
 
-def _events(submission_id: int, changes: Sequence[LabelChange], before: Mapping[str, State]) -> list[LabelEventRow]:
+def _events(submission_id: int, changes: Sequence[LabelChange], before: Mapping[str, State]) -> list[dict[str, Any]]:
     """One event per finding (the last change of it counts) that moved or that answers a suggestion."""
     last = {change.label: change for change in changes}
     return [
-        LabelEventRow(
-            submission_id=submission_id,
-            label=change.label,
-            old_value=before.get(change.label),
-            new_value=change.value,
-            source=change.source,
-            suggested=change.suggested,
-        )
+        {
+            "submission_id": submission_id,
+            "label": change.label,
+            "old_value": before.get(change.label),
+            "new_value": change.value,
+            "source": change.source,
+            "suggested": change.suggested,
+        }
         for change in last.values()
         if change.value != before.get(change.label) or change.suggested is not None
     ]
@@ -386,11 +389,8 @@ def _annotated_among(session: Session, schema_id: str, report_ids: Sequence[int]
     return found
 
 
-def _require_seen(session: Session, report_id: int, schema_id: str, user_id: int, seen: int | None) -> None:
-    if seen is None:
-        return
-    last = _latest(session, report_id, schema_id, user_id)
-    if last is not None and last.id != seen:
+def _require_seen(last: SubmissionRow | None, seen: int | None) -> None:
+    if seen is not None and last is not None and last.id != seen:
         raise SavedElsewhere(
             "Sie haben diesen Befund inzwischen in einem anderen Fenster gespeichert. Ihre Angaben aus diesem Fenster "
             "sind noch da: Bitte entscheiden Sie, welche gelten sollen.",

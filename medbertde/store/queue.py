@@ -74,9 +74,10 @@ def renew(session: Session, *, report_id: int, schema_id: str, user_id: int, lea
 
     A report that the user has saved, or that is in no project, needs no lease.
     """
-    get_report(session, report_id=report_id)
     now = utc_now()
     slots = session.execute(_slots(report_id, schema_id, user_id)).all()
+    if not slots:
+        get_report(session, report_id=report_id)  # no assignment: the report may be gone altogether
     if not slots or any(slot.user_id == user_id and slot.done_at for slot in slots):
         return
     until = now + timedelta(minutes=lease_minutes)

@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from medbertde.store import Database, open_database, reports
 from medbertde.store.tables import LabelEventRow, SubmissionRow
@@ -52,11 +53,12 @@ def kill(started: subprocess.Popen[str]) -> None:
         os.killpg(started.pid, signal.SIGKILL)
 
 
-def killed_after(url: str, count: int) -> list[str]:
-    """The reports whose saves were acknowledged by annotators who were killed after at least so many."""
+def killed_after(url: str, count: int, wait_s: float = 0) -> list[str]:
+    """The reports whose saves were acknowledged by annotators who were killed `wait_s` after so many of them."""
     with annotators(url) as started:
         started.stdin.close()
         acknowledged = [started.stdout.readline().strip() for _ in range(count)]
+        time.sleep(wait_s)
         kill(started)
         return acknowledged + started.stdout.read().split()
 
@@ -67,6 +69,8 @@ def saved_reports(url: str) -> Counter[str]:
     with database.read() as session:
         saved = session.execute(select(SubmissionRow.id, SubmissionRow.report_id)).all()
         events = Counter(session.scalars(select(LabelEventRow.submission_id)))
+        if not database.is_postgresql:
+            assert session.scalar(text("PRAGMA integrity_check")) == "ok"
     database.close()
     assert events == {number: EVENTS for number, _ in saved}
     return Counter(str(report) for _, report in saved)
