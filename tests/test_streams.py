@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from medbertde.ui.streams import Streams
 
+TASKS: list[asyncio.Task[None]] = []  # so that none is collected while it runs
 END = b'data: {"msg":"close_stream"}\n\n'
 
 
@@ -36,6 +37,7 @@ def served(
     async def send(message: Message) -> None:
         sent.append(message)
         on_body(streams, message.get("body", b""))
+        await asyncio.sleep(0)  # what was asked is heard
 
     async def receive() -> Message:
         return {"type": "http.disconnect"}
@@ -44,6 +46,11 @@ def served(
         portal.call(streams.serve, app, {"type": "http"}, receive, send, "page")
     assert streams._open == {}
     return sent
+
+
+def ask(streams: Streams, session_hash: str) -> None:
+    """Ask while the stream goes on."""
+    TASKS.append(asyncio.get_running_loop().create_task(streams.asked(session_hash)))
 
 
 def body(sent: list[Message]) -> bytes:
@@ -59,7 +66,7 @@ def test_the_end_comes_when_no_question_does() -> None:
 def test_a_question_after_the_last_answer_is_answered_in_the_same_stream() -> None:
     def ask_at_the_end_of_the_first(streams: Streams, chunk: bytes) -> None:
         if chunk == b"one":
-            asyncio.get_running_loop().call_later(0.01, streams.asked, "page")
+            asyncio.get_running_loop().call_later(0.01, ask, streams, "page")
 
     sent = served(App([b"one", END], [b"two", END]), patience_s=0.5, on_body=ask_at_the_end_of_the_first)
     assert body(sent) == b"one" + b"two" + END
@@ -67,10 +74,38 @@ def test_a_question_after_the_last_answer_is_answered_in_the_same_stream() -> No
 
 def test_a_question_of_another_page_or_before_the_end_keeps_nothing_open() -> None:
     def ask_too_early(streams: Streams, chunk: bytes) -> None:
-        streams.asked("page" if chunk == b"one" else "another page")
+        ask(streams, "page" if chunk == b"one" else "another page")
 
     assert body(served(App([b"one", END]), patience_s=0.01, on_body=ask_too_early)) == b"one" + END
 
 
 def test_an_answer_without_an_end_is_passed_on_as_it_is() -> None:
     assert body(served(App([b"refused"]), patience_s=5)) == b"refused"
+
+
+def test_a_question_that_crosses_with_the_end_is_confirmed_after_the_browser_has_read_that() -> None:
+    order: list[str] = []
+
+    async def cross() -> None:
+        streams = Streams(patience_s=0, crossing_s=0.05)
+        confirmed: list[asyncio.Task[None]] = []
+
+        async def send(message: Message) -> None:
+            if message.get("body") == END:
+                order.append("end")
+                confirmed.append(asyncio.create_task(streams.asked("page")))
+                confirmed[0].add_done_callback(lambda _task: order.append("confirmed"))
+                await asyncio.sleep(0.01)
+                order.append("read")
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        await streams.serve(App([b"one", END]), {"type": "http"}, receive, send, "page")
+        await confirmed[0]
+        await streams.asked("page")  # later ones wait for nothing
+        await asyncio.sleep(0)
+
+    with start_blocking_portal() as portal:
+        portal.call(cross)
+    assert order == ["end", "read", "confirmed"]

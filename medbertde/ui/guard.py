@@ -256,7 +256,7 @@ class Guard:
             answer = Kept()
             await self.app(scope, receive, answer.send)
             if rule.name.endswith("queue/join") and answer.status == 200:
-                self.streams.asked(request.scope[SESSION])
+                await self.streams.asked(request.scope[SESSION])
             await outgoing.send_whole(answer, self._changed(rule, answer, user, nonce))
         else:
             await self.app(scope, receive, outgoing.send)

@@ -14,21 +14,25 @@ from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PATIENCE_S = 1.0  # how long the end is held back
+PATIENCE_S = 1.5  # how long the end is held back; longer than the page waits between two looks at a training
+CROSSING_S = 0.4  # how long after an end a question is confirmed at the earliest
 _END = b'"msg":"close_stream"'  # not in an answer: quotes within a text are escaped there
 
 
 class Streams:
     """The open streams by the session hash of their page."""
 
-    def __init__(self, patience_s: float = PATIENCE_S) -> None:
-        self._patience_s = patience_s
+    def __init__(self, patience_s: float = PATIENCE_S, crossing_s: float = CROSSING_S) -> None:
+        self._patience_s, self._crossing_s = patience_s, crossing_s
         self._open: dict[str, set[asyncio.Event]] = {}
+        self._ended: dict[str, asyncio.Event] = {}  # set once the browser has had time to read the end
 
-    def asked(self, session_hash: str) -> None:
-        """A page has asked something, and the app has taken the question."""
+    async def asked(self, session_hash: str) -> None:
+        """A page has asked something, and the app has taken the question; returns when that may be confirmed."""
         for more in self._open.get(session_hash, ()):
             more.set()
+        if session_hash in self._ended:
+            await self._ended[session_hash].wait()
 
     async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, session_hash: str) -> None:
         """Let the app answer for as long as questions come."""
@@ -40,11 +44,23 @@ class Streams:
             while stream.end and await self._in_time(more):
                 stream.end = b""
                 await app(dict(scope), receive, stream.send)
-            await stream.close()
         finally:
             self._open[session_hash].discard(more)
             if not self._open[session_hash]:
                 del self._open[session_hash]
+        self._end(session_hash)
+        await stream.close()
+
+    def _end(self, session_hash: str) -> None:
+        """Nothing more is answered in this stream; let questions wait for a moment."""
+        read = self._ended[session_hash] = asyncio.Event()
+
+        def forget() -> None:
+            read.set()
+            if self._ended.get(session_hash) is read:
+                del self._ended[session_hash]
+
+        asyncio.get_running_loop().call_later(self._crossing_s, forget)
 
     async def _in_time(self, more: asyncio.Event) -> bool:
         with suppress(TimeoutError):
