@@ -35,15 +35,15 @@ def annotators(url: str) -> Iterator[subprocess.Popen[str]]:
     """Eight annotators who have opened the database and begin when the standard input is closed."""
     command = [sys.executable, str(ROOT / "tests" / "store" / "worker.py"), url, str(WORKERS)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    started = subprocess.Popen(command, **pipes, env=environment, start_new_session=True)  # type: ignore[call-overload]
+    pipe = subprocess.PIPE
+    started = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment, start_new_session=True)
     try:
         assert [started.stdout.readline() for _ in range(WORKERS)] == ["ready\n"] * WORKERS
         yield started
     finally:
         kill(started)
-        for pipe in (started.stdin, started.stdout):
-            pipe.close()
+        for end in (started.stdin, started.stdout):
+            end.close()
         started.wait()
 
 

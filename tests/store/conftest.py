@@ -7,14 +7,25 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, create_engine
 
 from medbertde.store import Database, labels, open_database, reports, users
 from medbertde.types import LabelChange, LabelRevision, ReportRecord, Role, State, User
 
 Save = Callable[..., tuple[LabelRevision, ...]]
+
+
+@contextmanager
+def transaction(url: str) -> Iterator[Connection]:
+    """A transaction beside the store, for what it does not offer."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
 
 
 @pytest.fixture

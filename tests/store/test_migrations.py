@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine
 
 from medbertde.store import Database, open_database, rows
 from medbertde.store.migrations import alembic_config
 from medbertde.types import State, User
+from tests.store.conftest import transaction
 
 Save = Callable[..., Any]
-
-
-@contextmanager
-def transaction(url: str) -> Iterator[Connection]:
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        yield connection
-    engine.dispose()
 
 
 def steps_down(url: str) -> list[str]:

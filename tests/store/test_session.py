@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,13 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, event, exc, inspect, select, text
+from sqlalchemy import event, exc, inspect, select, text
 
 from medbertde.store import Database, StorageError, open_database, sqlite, users
 from medbertde.store.migrations import alembic_config, check_foreign_keys
 from medbertde.store.tables import Base, UserRow, utc_now
 from medbertde.types import Conflict, InvalidText, Role, User, UserError
-
-
-@contextmanager
-def transaction(url: str) -> Iterator[Connection]:
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        yield connection
-    engine.dispose()
+from tests.store.conftest import transaction
 
 
 def is_compared(_item: object, name: str, *_rest: object) -> bool:

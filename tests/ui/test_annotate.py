@@ -283,12 +283,19 @@ def test_the_browser_warns_before_unsaved_values_are_lost(app: App) -> None:
 def test_who_stays_after_the_warning_goes_on_annotating(app: App) -> None:
     app.bring("Eins.", "Zwei.")
     page = app.open()
-    page.on("dialog", lambda dialog: dialog.dismiss())
+    asked: list[str] = []
+
+    def decline(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", decline)
     page.keyboard.press("1")
     page.evaluate("location.reload()")
     enter(page)
     expect_report(page, "Zwei.")
     expect_saved(page)
+    assert asked == ["beforeunload"]
     app.site.complaints.clear()
 
 

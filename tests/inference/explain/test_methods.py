@@ -13,7 +13,7 @@ from torch import Tensor
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.explain import METHODS, Baseline, explain
-from medbertde.inference.explain.network import Row, network_of
+from medbertde.inference.explain.network import Network, Row, network_of
 from medbertde.inference.explain.nodes import SIZES, added, weights
 from medbertde.inference.explain.reading import read_report
 from medbertde.inference.explain.words import place_pieces, scored_words, word_spans
@@ -42,13 +42,13 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return load_checkpoint(tiny.classifier_folder(tmp_path_factory.mktemp("m") / "tiny"))
 
 
-def work(model: LoadedModel, network: object, *, max_steps: int = 63) -> Work:
+def work(model: LoadedModel, network: Network, *, max_steps: int = 63) -> Work:
     """One report, two outputs."""
     report = read_report(model, TEXT, Baseline.PAD)
-    text, blank = ends(network, report.rows, (2, 5), never)  # type: ignore[arg-type]
+    text, blank = ends(network, report.rows, (2, 5), never)
     scale = (text - blank)[0]
     asked = (report.rows, report.units, (2, 5), text, blank, scale, torch.ones_like(text), whole_budget(scale))
-    return Work(network, network, *asked, max_steps, 0, never, None)  # type: ignore[arg-type]
+    return Work(network, network, *asked, max_steps, 0, never, None)
 
 
 class TestTheBudget:
