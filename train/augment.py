@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -49,7 +50,7 @@ class Lexicon:
     """How the findings of a schema are named, and the short statements they are put into (`data/lexicon.yaml`)."""
 
     findings: Mapping[str, Mapping[str, Sequence[str]]]
-    templates: Mapping[str, Sequence[str]]
+    templates: Mapping[str, Sequence[Any]]
 
 
 def load_lexicon(schema_id: str, path: Path = LEXICON) -> Lexicon | None:
@@ -107,12 +108,14 @@ def run_together(pool: Sequence[ReportRecord], rng: random.Random) -> ReportReco
 
 
 def cue_sentence(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
-    """A short statement of one state about one finding, or a negation or question shared by several."""
+    """A short statement about one finding; or a shared negation, a question or a checklist of several."""
     draw = rng.random()
     if draw < 0.15:
         return _shared_negation(lexicon, rng)
     if draw < 0.22:
         return _question(lexicon, rng)
+    if draw < 0.37:
+        return _checklist(lexicon, rng)
     label = rng.choice(list(lexicon.findings))
     forms = lexicon.findings[label]
     state = rng.choice((State.PRESENT, State.PRESENT, State.ABSENT, State.ABSENT, State.UNCERTAIN))
@@ -184,6 +187,22 @@ def _question(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
     return ReportRecord(_finish(rng.choice(("", "Fragestellung: ", "Frage: ")) + text, rng), labels={})
 
 
+def _checklist(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
+    """Findings one after the other, each ticked in the way of one house ("Erguss: nein, Pneumothorax: ja")."""
+    ticks = dict(
+        zip((State.PRESENT, State.ABSENT, State.UNCERTAIN), rng.choice(lexicon.templates["checklist"]), strict=True)
+    )
+    nouns = _several(lexicon, rng, 4)
+    states = {label: rng.choice((State.PRESENT, State.ABSENT, State.ABSENT, State.UNCERTAIN)) for label in nouns}
+    ticked = [f"{noun}{ticks[states[label]]}" for label, (_, noun) in nouns.items()]
+    return ReportRecord(rng.choice((", ", "; ", " | ", " ", " - ")).join(ticked), labels=states)
+
+
+def below_heading(record: ReportRecord, lexicon: Lexicon, rng: random.Random) -> ReportRecord:
+    """The same text below a line that says nothing about it, as sentences are read ("CT Thorax: Kein Erguss.")."""
+    return replace(record, text=f"{rng.choice(lexicon.templates['headings'])}: {record.text}", rationales=())
+
+
 def _finish(text: str, rng: random.Random) -> str:
     text = " ".join(text.split())
     if rng.random() < 0.9:
@@ -209,7 +228,7 @@ def vary(text: str, rng: random.Random) -> str:
     if draw < 0.11:
         return text.translate(_SPELLED_OUT)
     if draw < 0.15:
-        return text.upper() if rng.random() < 0.2 else text.lower()
+        return text.upper() if rng.random() < 0.4 else text.lower()
     if draw < 0.21:
         return text.replace("\n", " ")
     if draw < 0.27:

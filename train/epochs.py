@@ -12,8 +12,10 @@ from dataclasses import replace
 from medbertde.parts import Parts
 from medbertde.schema import Kind, Schema
 from medbertde.types import ReportRecord
-from train.augment import cue_sentence, load_lexicon, run_together, single_sentences, vary
+from train.augment import below_heading, cue_sentence, load_lexicon, run_together, single_sentences, vary
 from train.run_folder import FinetuneConfig
+
+HEADINGS = 0.05  # share of the texts that stand below a line which says nothing, where there is a lexicon
 
 
 class Epochs:
@@ -37,6 +39,11 @@ class Epochs:
     def _single(self, record: ReportRecord) -> list[ReportRecord]:
         return [] if self._as_written else single_sentences(record)
 
+    def _below(self, record: ReportRecord, rng: random.Random) -> ReportRecord:
+        """Some of the texts that have no heading yet below one that says nothing."""
+        chosen = ":" not in record.text and rng.random() < HEADINGS
+        return below_heading(record, self._lexicon, rng) if self._lexicon and chosen else record
+
     def draw(self, epoch: int) -> list[ReportRecord]:
         """The records of one epoch; equal for equal seeds."""
         rng = random.Random(self._config.seed * 1_000 + epoch)
@@ -47,6 +54,7 @@ class Epochs:
             drawn += [run_together(self._sentences, rng) for _ in range(self._config.run_together)]
         if self._lexicon:
             drawn += [cue_sentence(self._lexicon, rng) for _ in range(self._config.cues)]
+            drawn = [self._below(record, rng) for record in drawn]
         if self._as_written or not epoch:
             return drawn
         return [replace(record, text=vary(record.text, rng) or record.text) for record in drawn]

@@ -8,7 +8,7 @@ import pytest
 
 from medbertde.schema import load_schema, schema_ids
 from medbertde.types import Rationale, ReportRecord, State
-from train.augment import cue_sentence, load_lexicon, merge, run_together, single_sentences, vary
+from train.augment import below_heading, cue_sentence, load_lexicon, merge, run_together, single_sentences, vary
 
 
 def marked(text: str, labels: dict[str, State], **evidence: str) -> ReportRecord:
@@ -128,11 +128,36 @@ class TestCueSentences:
         lexicon, rng = load_lexicon(schema_id), random.Random(2)
         assert lexicon is not None
         drawn = [cue_sentence(lexicon, rng) for _ in range(1_000)]
-        asked = [record for record in drawn if not record.labels]
-        several = [record for record in drawn if len(record.labels) > 1]
-        assert asked
-        assert several
-        assert all(set(record.labels.values()) == {State.ABSENT} for record in several)
+        shared = [record for record in drawn if record.text.startswith("Kein Hinweis auf ") and len(record.labels) > 1]
+        assert [record for record in drawn if not record.labels]
+        assert shared
+        assert all(set(record.labels.values()) == {State.ABSENT} for record in shared)
+
+    def test_a_checklist_ticks_each_finding_in_the_way_of_one_house(self, schema_id: str) -> None:
+        lexicon, rng = load_lexicon(schema_id), random.Random(3)
+        assert lexicon is not None
+        drawn = [cue_sentence(lexicon, rng) for _ in range(3_000)]
+        lists = [record for record in drawn if len(set(record.labels.values())) > 1]
+        assert len(lists) > 100
+        houses = lexicon.templates["checklist"]
+        for record in lists:
+            fitting = [ticks for ticks in houses if all(_ticked(record, state, ticks) for state in State)]
+            assert fitting, record.text
+
+
+def _ticked(record: ReportRecord, state: State, ticks: list[str]) -> bool:
+    """Whether the list has at least as many ticks of this state as findings in it."""
+    tick = dict(zip((State.PRESENT, State.ABSENT, State.UNCERTAIN), ticks, strict=True))[state]
+    return record.text.count(tick) >= list(record.labels.values()).count(state)
+
+
+def test_a_line_that_says_nothing_changes_no_label() -> None:
+    lexicon = load_lexicon("chest_xray")
+    assert lexicon is not None
+    record = marked("Kein Erguss.", {"Erguss": State.ABSENT}, Erguss="Kein Erguss.")
+    made = below_heading(record, lexicon, random.Random(0))
+    heading, _, text = made.text.partition(": ")
+    assert (heading in lexicon.templates["headings"], text, made.labels) == (True, record.text, record.labels)
 
 
 def test_a_schema_without_lexicon_has_none() -> None:
