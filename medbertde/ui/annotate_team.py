@@ -63,7 +63,14 @@ def build(services: Services, words: Words, language: gr.Radio, schema: gr.Radio
 def _layout(services: Services, words: Words, schema: gr.Radio) -> _Parts:
     with gr.Row(equal_height=False, elem_id="team-head"):
         project = words(gr.Dropdown, [], label=Text("Projekt", "Project"), elem_id="team-project", min_width=260)
-        here = words(gr.Button, Text("Hier annotieren", "Annotate here"), size="md", elem_id="team-here", min_width=160)
+        here = words(
+            gr.Button,
+            Text("Hier annotieren", "Annotate here"),
+            size="md",
+            elem_id="team-here",
+            min_width=160,
+            visible=False,
+        )
     summary = gr.Markdown(elem_id="team-summary")
     with words(gr.Accordion, Text("Prüfung", "Review"), elem_id="team-review-part") as reviewing:
         review = review_card.review_card(services, words.language)
@@ -139,7 +146,7 @@ def _figures(services: Services, parts: _Parts, user: User, language: str, view:
     effect = services.team.suggestion_effect(user, project.id)
     curates = user.role.includes(Role.CURATOR)
     told: Updates = {
-        parts.here: gr.update(interactive=not view.chosen),
+        parts.here: gr.update(visible=not view.chosen),
         parts.summary: team_view.summary(language, view),
         parts.people: team_view.people_table(language, progress),
         parts.findings: team_view.findings_table(language, project.schema_id, progress) if labelled else {},

@@ -32,6 +32,7 @@ MOST_SENTENCES = 3  # named for and against
 MOST_WORDS = 4  # named for and against
 BEGINNING = 90  # characters of a sentence that say which one it is
 NAMED = 0.005  # a smaller share is not named
+STOPS = ".,;:!?"
 FAINT = 0.04  # what is below this share of the strongest is not named
 SIDES = ((1, Text("Am stärksten dafür", "Strongest for")), (-1, Text("Am stärksten dagegen", "Strongest against")))
 
@@ -200,6 +201,7 @@ def _strongest(
     largest, largest_word = _largest([each.score for each in found]), largest_word_of(attribution, found)
     chosen = [each for each in found if sign * each.score > FAINT * largest]
     words = [word for each in found for word in each.words if sign * word.score > FAINT * largest_word]
+    words = [word for word in words if any(map(str.isalnum, word.text))]  # a comma has no meaning of its own
     return {
         "title": name.say(language),
         "side": "for" if sign > 0 else "against",
@@ -213,7 +215,7 @@ def _strongest(
             for each in sorted(chosen, key=lambda each: -sign * each.score)[:MOST_SENTENCES]
         ],
         "words": [
-            {"text": word.text, "shown": signed(language, word.score, 2)}
+            {"text": word.text.strip(STOPS), "shown": signed(language, word.score, 2)}
             for word in sorted(words, key=lambda word: -sign * word.score)[:MOST_WORDS]
         ],
     }

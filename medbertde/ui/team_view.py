@@ -24,6 +24,7 @@ ORDERS = {
     WorkOrder.IMPORT: Text("wie importiert", "as imported"),
     WorkOrder.NEWEST: Text("neueste zuerst", "newest first"),
 }  # fmt: skip
+NOBODY_YET = Text("Hier hat noch niemand annotiert.", "Nobody has annotated here yet.")
 DEFAULT_NAME = Text("Alle Befundtexte", "All reports")
 EVERYONE = Text("Alle Annotierenden", "All annotators")
 THE_MODEL = Text("Modell", "model")
@@ -82,7 +83,9 @@ def summary(language: str, view: ProjectView) -> str:
 
 
 def people_table(language: str, progress: Progress) -> Table:
-    """Everyone's line."""
+    """Everyone's line; before anybody has read anything, that."""
+    if not progress.people:
+        return {"empty": NOBODY_YET.say(language)}
     columns = [
         Text("Person", "Person"), Text("erledigt", "done"), Text("Median je Befundtext", "median per report"),
         Text("zu schnell", "too fast"),
@@ -95,7 +98,9 @@ def people_table(language: str, progress: Progress) -> Table:
 
 
 def findings_table(language: str, schema_id: str, progress: Progress) -> Table:
-    """How often each finding was labelled, and how long the reports took that mention it."""
+    """How often each finding was labelled, and how long the reports took that mention it; nothing before that."""
+    if not progress.people:
+        return {}
     columns = [
         Text("Befund", "Finding"), Text("vorhanden", "present"), Text("unsicher", "uncertain"),
         Text("verneint", "absent"), Text("Median je Befundtext", "median per report"),

@@ -95,7 +95,7 @@ def _going_panel(words: Words, start: gr.Button) -> _Going:
     progress = Card("progress", run_view.progress_value(words.language, None, None, None), elem_id="train-progress")
     with gr.Row(elem_classes="mb-buttons"):
         cancel = words(
-            gr.Button, Text("Abbrechen", "Cancel"), min_width=140, scale=0, interactive=False, elem_id="train-cancel"
+            gr.Button, Text("Abbrechen", "Cancel"), min_width=140, scale=0, visible=False, elem_id="train-cancel"
         )
         resume = words(
             gr.Button, Text("Fortsetzen", "Resume"), min_width=140, scale=0, visible=False, elem_id="train-resume"
@@ -225,7 +225,7 @@ def _follow(
     return {
         parts.going.progress: run_view.progress_value(language, status, running, waiting),
         parts.going.start: gr.update(interactive=may and waiting is None),
-        parts.going.cancel: gr.update(interactive=may and going),
+        parts.going.cancel: gr.update(visible=run is not None, interactive=may and going),
         parts.going.resume: gr.update(visible=bool(may and status and status.resumable), interactive=waiting is None),
         parts.going.log: status.log_tail if status else "",
         parts.going.picked: picked,

@@ -24,6 +24,7 @@ drawing(({ title, state, said, share, detail, note, curves }) => {
     return svg;
   };
   if (!curves) return null;
+  if (!state) return el("p", { class: "mb-hint", role: "status" }, detail); // no run yet: nothing to draw
   return [
     el("h3", {}, title || " ", said ? el("span", { class: "mb-count", "data-state": state }, said) : null),
     el("div", { class: "mb-track mb-bar", role: "progressbar", "aria-valuenow": Math.round(100 * share),

@@ -71,6 +71,7 @@ function explained(value) {
     below.replaceChildren();
     nodes.forEach((node) => node.fill(shown));
   } }, words.all_words);
+  if (nodes.length === 1) every.click(); // one sentence: the words are what there is to see
   const saves = ["html", "png", "csv", "json"].map((kind) =>
     el("button", { type: "button", class: "mb-small", "data-kind": kind,
       onclick: () => (kind === "png" ? savePicture(value) : trigger("save", { kind })) }, kind.toUpperCase()));
