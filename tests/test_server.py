@@ -292,6 +292,14 @@ def test_only_scripts_with_the_nonce_of_this_answer_run(anna: httpx.Client) -> N
     assert first.headers["cache-control"] == "no-store"
 
 
+def test_browsers_keep_the_files_that_never_change_and_nothing_else(anna: httpx.Client) -> None:
+    files = sorted(set(re.findall(r'"\./(assets/[^"]+)"', anna.get("/").text)))
+    assert files
+    assert {anna.get(f"/{file}").headers["cache-control"] for file in files} == {"private, max-age=31536000, immutable"}
+    for other in ("/theme.css", "/config", "/assets/nothing-abcdefgh.js"):
+        assert anna.get(other).headers["cache-control"] == "no-store"
+
+
 def test_the_config_offers_neither_run_history_nor_analytics_nor_monitoring(anna: httpx.Client) -> None:
     config = anna.get("/config").json()
     assert config["run_history"] is False

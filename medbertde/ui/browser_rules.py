@@ -7,6 +7,7 @@ another site, a hospital's server does not: these are two profiles.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from medbertde.settings import Profile, Settings
 COOKIE = "medbertde-session"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HUB_FRAMES = "https://huggingface.co https://*.hf.space"
+_HASHED = re.compile(r"^/assets/(?:.+/)?[^/]+-[\w-]{8}\.(?:js|css|woff2?|svg|png)$")
 _READING = ("GET", "HEAD")
 
 
@@ -72,6 +74,15 @@ def security_headers(settings: Settings, nonce: str) -> dict[str, str]:
     if settings.served_as is not Profile.SPACE:
         headers["x-frame-options"] = "DENY"
     return headers
+
+
+def caching(path: str) -> str:
+    """How long a browser may keep a file of Gradio's page: for good where its name changes with its content.
+
+    >>> caching("/assets/Index-CSQTwOT5.css"), caching("/theme.css")
+    ('private, max-age=31536000, immutable', 'no-store')
+    """
+    return "private, max-age=31536000, immutable" if _HASHED.search(path) else "no-store"
 
 
 def _hostname(url: str) -> str:

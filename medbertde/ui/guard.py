@@ -122,6 +122,8 @@ class Guard:
             return
         user = await self._require_user(request, outgoing, cached=rule.guarded is Guarded.ASSET)
         request.scope[USER] = user
+        if rule.guarded is Guarded.ASSET:
+            outgoing.keep(browser_rules.caching(request.url.path))
         receive = await self._checked_body(request, rule, user)
         self._require_own(request, rule, parts, user)
         await self._pass_on(request, receive, rule, user, outgoing, nonce)

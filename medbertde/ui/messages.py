@@ -27,7 +27,11 @@ class Outgoing:
 
     def __init__(self, send: Send, headers: dict[str, str], noted: dict[str, Any]) -> None:
         self._send, self._headers, self._noted = send, list(headers.items()), noted
-        self.started = False
+        self.started, self.kept_for = False, "no-store"
+
+    def keep(self, how: str) -> None:
+        """How browsers may keep this answer if it is one; no answer is kept unless this says so."""
+        self.kept_for = how
 
     def add(self, name: str, value: str) -> None:
         """One more header for this answer."""
@@ -43,8 +47,7 @@ class Outgoing:
                 del headers[name]
             for name, value in self._headers:
                 headers.append(name, value)
-            if "cache-control" not in headers:
-                headers["cache-control"] = "no-store"
+            headers.setdefault("cache-control", self.kept_for if message["status"] == 200 else "no-store")
             message = {**message, "headers": headers.raw}
         await self._send(message)
 
