@@ -1,8 +1,9 @@
 """Faults at full size: `python -m tests.drills` prints a table; anything lost or doubled ends it with an error.
 
 Eight annotator processes killed again and again at random moments, and eight of them racing for the same reports, on
-SQLite and on PostgreSQL. `tests/store/test_processes.py` holds the same, smaller. The PostgreSQL server waits for the
-disk, as one in earnest does.
+SQLite and on PostgreSQL; and the PostgreSQL server itself stopped at random moments without writing anything down.
+`tests/store/test_processes.py` holds the same, smaller. The PostgreSQL server waits for the disk, as one in earnest
+does.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from medbertde.store import open_database, users
 from medbertde.types import Role
 from tests import postgres
-from tests.store.annotators import annotators, fill, killed_after, saved_reports
+from tests.store.annotators import annotators, fill, kill, killed_after, saved_reports
 
 LEAST, MOST = 40, 90  # acknowledgements before a kill
 PAUSE_S = 0.05  # at most between the last of them and the kill
@@ -37,6 +38,7 @@ def main() -> None:
     for name in ("SQLite", "PostgreSQL"):
         tell(f"{args.kills} × kill -9", name, partial(kills, name, args.kills, random.Random(args.seed)))
         tell(f"8 processes, {args.reports} reports", name, partial(race, name, args.reports))
+    tell(f"{args.kills} × server stopped", "PostgreSQL", partial(crashes, args.kills, random.Random(args.seed)))
 
 
 def tell(drill: str, name: str, action: Callable[[], str]) -> None:
@@ -51,10 +53,34 @@ def kills(name: str, count: int, moments: random.Random) -> str:
     with filled(name, reports=count * MOST * 10) as url:
         for _ in range(count):
             acknowledged += killed_after(url, moments.randint(LEAST, MOST), moments.uniform(0, PAUSE_S))
-            saved = saved_reports(url)
-            assert set(acknowledged) <= set(saved), "an acknowledged save is lost"
-            assert set(saved.values()) == {1}, "a report was saved twice"
+            require_all(acknowledged, url)
     return f"{len(acknowledged)} acknowledged saves, 0 lost, 0 half written, 0 doubled"
+
+
+def crashes(count: int, moments: random.Random) -> str:
+    """Stop the server `count` times under eight annotators; what it acknowledged must be there after each new start."""
+    acknowledged: list[str] = []
+    with postgres.running(durable=True) as server:
+        url = server.create("drills")
+        prepare(url, reports=count * MOST * 10)
+        for _ in range(count):
+            with annotators(url) as started:
+                started.stdin.close()
+                acknowledged += [started.stdout.readline().strip() for _ in range(moments.randint(LEAST, MOST))]
+                time.sleep(moments.uniform(0, PAUSE_S))
+                server.crash()
+                kill(started)
+                acknowledged += started.stdout.read().split()
+            server.restart()
+            require_all(acknowledged, url)
+    return f"{len(acknowledged)} acknowledged saves, 0 lost, 0 half written, 0 doubled"
+
+
+def require_all(acknowledged: list[str], url: str) -> None:
+    """Every acknowledged save is there, and none twice."""
+    saved = saved_reports(url)
+    assert set(acknowledged) <= set(saved), "an acknowledged save is lost"
+    assert set(saved.values()) == {1}, "a report was saved twice"
 
 
 def race(name: str, count: int) -> str:
@@ -73,12 +99,17 @@ def race(name: str, count: int) -> str:
 def filled(name: str, *, reports: int) -> Iterator[str]:
     """The address of a new database of this kind with so many reports."""
     with empty(name) as url:
-        database = open_database(url)
-        with database.write() as session:
-            user = users.ensure_user(session, name="drill", role=Role.ADMIN)
-        fill(database, user, reports)
-        database.close()
+        prepare(url, reports=reports)
         yield url
+
+
+def prepare(url: str, *, reports: int) -> None:
+    """Make the tables and store so many reports."""
+    database = open_database(url)
+    with database.write() as session:
+        user = users.ensure_user(session, name="drill", role=Role.ADMIN)
+    fill(database, user, reports)
+    database.close()
 
 
 @contextmanager

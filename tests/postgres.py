@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,11 @@ _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 @dataclass(frozen=True)
 class Server:
-    """A running server and where it listens."""
+    """A running server: where it listens, the command that controls it, and the user it runs as (None: ourselves)."""
 
     folder: Path
+    control: tuple[Path | str, ...]
+    user: str | None
 
     def url(self, database: str) -> str:
         """The address of a database on this server."""
@@ -42,6 +44,19 @@ class Server:
     def drop(self, database: str) -> None:
         """Remove a database, also while somebody is still connected."""
         self._administer(f"DROP DATABASE {database} WITH (FORCE)")
+
+    def start(self, settings: Iterable[str]) -> None:
+        """Start it with these settings and wait until it answers."""
+        given = " ".join(f"-c {setting}" for setting in settings)
+        _run([*self.control, "-l", self.folder / "log", "-o", given, "start"], self.user)
+
+    def crash(self) -> None:
+        """Stop at once, with nothing written down first; the next start recovers from the log."""
+        _run([*self.control, "-m", "immediate", "stop"], self.user)
+
+    def restart(self) -> None:
+        """Start again after `crash`, as it was started before."""
+        _run([*self.control, "-l", self.folder / "log", "restart"], self.user)
 
     def _administer(self, statement: str) -> None:
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
@@ -62,13 +77,13 @@ def running(*, durable: bool = False) -> Iterator[Server]:
         settings = ["listen_addresses=", f"unix_socket_directories={folder}", "max_connections=100"]
         if not durable:
             settings += _FAST
-        arguments = " ".join(f"-c {setting}" for setting in settings)
-        control = [bin_folder / "pg_ctl", "-D", data, "-w", "-t", str(START_TIMEOUT_S)]
-        _run([*control, "-l", folder / "log", "-o", arguments, "start"], user)
+        control = (bin_folder / "pg_ctl", "-D", data, "-w", "-t", str(START_TIMEOUT_S))
+        server = Server(folder, control, user)
+        server.start(settings)
         try:
-            yield Server(folder)
+            yield server
         finally:
-            _run([*control, "-m", "immediate", "stop"], user)
+            server.crash()
     finally:
         shutil.rmtree(folder)
 
@@ -88,7 +103,7 @@ def _install(folder: Path) -> tuple[Path, str | None]:
     return folder / programs / "bin", UNPRIVILEGED
 
 
-def _run(command: list[Path | str], user: str | None) -> None:
+def _run(command: Sequence[Path | str], user: str | None) -> None:
     """Run one of PostgreSQL's programs; its output shows only when it fails. A pipe would stay open in the server."""
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(command, user=user, stdout=output, stderr=output, cwd="/", check=False)
