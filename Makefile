@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: run test check format bench models quality clean
+.PHONY: run test check format bench models deidentifier quality clean
 
 .venv/.run: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -41,10 +41,11 @@ TEXTS := $(foreach name,chest_xray chest_ct clinical_text statements_chest_xray 
 
 models: .venv/.run  ## rebuild the embedded models from the report sources (docs/LOG.md tells how the shipped ones came about)
 	$(BIN)/python -m data.build
-	$(BIN)/python -m train.tokenizer $(TEXTS) --out build/tokenizer --vocabulary 8000
+	$(BIN)/python -m train.tokenizer $(TEXTS) --out build/tokenizer --vocabulary 10500
 	$(BIN)/python -m train.pretrain $(TEXTS) --preset mini --tokenizer build/tokenizer --out data/models/medbertde-mini --half
 	$(MAKE) classifier-chest-xray SCHEMA=chest_xray
 	$(MAKE) classifier-chest-ct SCHEMA=chest_ct
+	$(MAKE) deidentifier
 
 # One fine-tuning: the recipe and the reports into a run folder, its checkpoint to the embedded models.
 classifier-%: .venv/.run
@@ -53,6 +54,18 @@ classifier-%: .venv/.run
 	cp $(REPORTS)/$(SCHEMA).jsonl build/mini-$*/labels.jsonl
 	$(BIN)/python -m train.finetune build/mini-$*
 	rm -rf data/models/mini-$* && cp -r build/mini-$*/checkpoint data/models/mini-$*
+
+DEIDENTIFIER := build/deidentifier
+
+deidentifier: export OMP_NUM_THREADS = 1
+deidentifier: .venv/.run  ## the small model beside the rules of the de-identification, from the letters data/letters/train_*
+	rm -rf $(DEIDENTIFIER)
+	$(BIN)/python -m train.deidentifier texts $(DEIDENTIFIER)
+	$(BIN)/python -m train.pretrain $(DEIDENTIFIER)/texts.jsonl --tokenizer $(DEIDENTIFIER)/tokenizer --cpu --precision no \
+		--layers 2 --hidden 128 --heads 4 --dropout 0.1 --cues 0 --epochs 1 --batch-tokens 2048 --out $(DEIDENTIFIER)/language-model
+	cp train/recipes/deidentifier.json $(DEIDENTIFIER)/config.json
+	$(BIN)/python -m train.finetune $(DEIDENTIFIER) --threads 1
+	$(BIN)/python -m train.deidentifier model $(DEIDENTIFIER) --out data/models/deidentifier
 
 quality: .venv/.run  ## measure the embedded models on the held-out reports and gaps; writes docs/quality-*.md and docs/cloze.md
 	for schema in chest_xray chest_ct; do $(BIN)/python -m train.quality --schema $$schema \

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from medbertde.inference.model import Model
@@ -29,13 +29,23 @@ def load(name: str, device: str = "auto") -> Model:
 
 
 def deidentify(
-    text: str, *, dates: Dates | str = "all", replace: Replace | str = "placeholder", seed: int | None = None
+    text: str,
+    *,
+    dates: Dates | str = "all",
+    replace: Replace | str = "placeholder",
+    seed: int | None = None,
+    by: Literal["both", "rules"] = "both",
 ) -> Deidentified:
     """The text without names, dates, places and numbers of persons, and the spans that were replaced.
 
-    `dates`: ``birth``, ``all`` or ``shift``; `replace`: ``placeholder`` or ``surrogate``. Raises
-    `DeidentificationRefused` when it cannot be done. No guarantee: `docs/deidentification.md` says what is missed.
+    `dates`: ``birth``, ``all`` or ``shift``; `replace`: ``placeholder`` or ``surrogate``; `by`: ``both`` asks a small
+    model beside the rules, ``rules`` does without it (and without torch). Raises `DeidentificationRefused` when it
+    cannot be done. No guarantee: `docs/deidentification.md` says what is missed.
     """
     from medbertde.privacy.deidentify import deidentify as run
 
-    return run(text, dates=dates, replace=replace, seed=seed)
+    if by == "rules":
+        return run(text, dates=dates, replace=replace, seed=seed)
+    from medbertde.inference.identify import Identifier
+
+    return run(text, dates=dates, replace=replace, seed=seed, classifier=Identifier())

@@ -6,7 +6,7 @@ Core: the training job divides by it, and the app counts by it before a run. Kno
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from medbertde.text import content_hash
@@ -119,6 +119,19 @@ def require_marked(parts: Parts, own: int) -> None:
                 f"Not one span is marked in the {name[1]}; nothing can be learnt or measured from it. Please annotate "
                 "more.",
             )
+    learnt, tested = marked_labels(parts.train), marked_labels(parts.test)
+    if not learnt & tested:
+        raise TrainingRefused(
+            f"Was im Trainingsteil markiert ist ({', '.join(sorted(learnt))}), kommt im Testteil nicht vor (dort: "
+            f"{', '.join(sorted(tested))}); was gelernt wird, ließe sich nicht messen. Bitte weiter annotieren.",
+            f"What is marked in the training part ({', '.join(sorted(learnt))}) is missing in the test part (there: "
+            f"{', '.join(sorted(tested))}); what is learnt could not be measured. Please annotate more.",
+        )
+
+
+def marked_labels(records: Iterable[ReportRecord]) -> set[str]:
+    """The labels with a span in any of the reports."""
+    return {span.label for record in records for span in record.rationales}
 
 
 def _require_enough(parts: Parts, own: int) -> None:

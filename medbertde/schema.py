@@ -20,6 +20,7 @@ from medbertde.text import shown
 from medbertde.types import InvalidSchema, State
 
 SCHEMA_FOLDER = Path(__file__).parent.parent / "data" / "schemas"
+INTERNAL = "internal"  # a folder in it: schemas of models that do their work unseen; nobody is offered them
 RESERVED_KEYS = frozenset("0123456789?/ ")  # the annotation card's own keys
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
@@ -207,7 +208,9 @@ def _invalid(path: Path, de: str, en: str) -> InvalidSchema:
 def load_schema(schema_id: str, folder: Path = SCHEMA_FOLDER) -> Schema:
     """The schema with this id, read again whenever its file has changed; `InvalidSchema` when there is none."""
     there = _files(folder)
-    if schema_id not in there:
+    if schema_id in _files(folder / INTERNAL):
+        folder = folder / INTERNAL
+    elif schema_id not in there:
         raise InvalidSchema(
             f"Das Schema „{shown(schema_id)}“ gibt es nicht. Vorhanden sind: {', '.join(there)}.",
             f"There is no schema “{shown(schema_id)}”. Available are: {', '.join(there)}.",
@@ -224,7 +227,7 @@ def _read_at(path: Path, _changed_ns: int) -> Schema:
 def schema_ids(folder: Path = SCHEMA_FOLDER, *, kinds: Collection[Kind] = (Kind.FINDINGS,)) -> tuple[str, ...]:
     """The ids of the schemas of findings, or of other `kinds`: `chest_xray` first, then alphabetical.
 
-    Models, training and quality know findings only; `kinds=ALL_KINDS` is for those who import, annotate and export.
+    Reading and quality know findings only; `kinds=ALL_KINDS` is for those who import, annotate, train and export.
     """
     return tuple(name for name in _files(folder) if load_schema(name, folder).kind in kinds)
 

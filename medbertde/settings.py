@@ -73,6 +73,9 @@ class Settings:
         default="auto", metadata={"help": "auto, off, warn, confirm or refuse names in texts"}
     )
     deidentification_dates: str = field(default="birth", metadata={"help": "dates that count: birth, all or shift"})
+    deidentification_by: str = field(
+        default="both", metadata={"help": "rules, both (with a model), or always (files too)"}
+    )
 
     def __post_init__(self) -> None:
         """Derive the database address and refuse values that cannot work."""
@@ -92,6 +95,8 @@ class Settings:
             self.deidentification_dates in dates,
             ", ".join(dates),
         )
+        ways = ("rules", "both", "always")
+        _require("deidentification_by", self.deidentification_by, self.deidentification_by in ways, ", ".join(ways))
         positive = ("max_chars", "max_upload_mb", "max_import_rows", "lease_minutes")
         for name in (*positive, "session_idle_minutes", "session_hours", "max_queue"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "> 0")

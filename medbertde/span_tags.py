@@ -159,7 +159,8 @@ def gather(words: Sequence[Word], windows: Sequence[Sequence[int]], scores: Sequ
     """
     tags = scores[0].shape[1]
     outside = np.where(np.arange(tags) == OUTSIDE, 0.0, -1e9)
-    where = places(windows, 1 + max((word.piece for word in words), default=0))
+    last = max((*(word.piece for word in words), *(piece for window in windows for piece in window)), default=0)
+    where = places(windows, 1 + last)  # a word may go on in pieces after its first
     read = [(where[word.piece], outside) for word in words]
     return np.array([scores[at[0]][at[1]] if at else missing for at, missing in read]).reshape(-1, tags)
 

@@ -418,13 +418,15 @@ class Progress:
 class Rationale:
     """A span that justifies a finding: code points ``[start, end)`` of the stored NFC text.
 
-    `state` is what this span says by itself, None where only the report's state is known.
+    `state` is what this span says by itself, None where only the report's state is known. `source` tells how the mark
+    came about and makes it no other mark; None where that was not recorded.
     """
 
     label: str
     start: int
     end: int
     state: State | None = None
+    source: Source | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -452,11 +454,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a model proposed for a report, with the version that proposed it."""
+    """What a model proposed for a report, with the version that proposed it.
+
+    `spans` are what a model of spans marks, None from a model of findings.
+    """
 
     model_version: str
     states: Mapping[str, State | None]
     scores: Mapping[str, float]
+    spans: tuple[FoundSpan, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,9 @@ LIBRARIES = {
     "numpy": {"core", "services", "train"},
     "yaml": {"core", "services", "train"},
 }
-MODULES_FOR_TRAINING = {f"medbertde.inference.{name}" for name in ("catalogue", "checkpoint", "facts", "tokens")}
+MODULES_FOR_TRAINING = {
+    f"medbertde.inference.{name}" for name in ("catalogue", "checkpoint", "facts", "identify", "tokens")
+}
 # These jobs judge a model through the public Python API, as users meet it.
 MEASURING = {"train.cloze", "train.faithfulness", "train.quality"}
 SOURCES = [ROOT / "app.py", *(path for top in ("medbertde", "train", "data") for path in (ROOT / top).rglob("*.py"))]

@@ -11,28 +11,30 @@ from __future__ import annotations
 
 import argparse
 import platform
-import re
 import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 
+from medbertde.inference.identify import Identifier
 from medbertde.privacy.deidentify import deidentify
-from medbertde.privacy.kinds import Kind, Span
+from medbertde.privacy.kinds import Found, Kind
 from medbertde.report_file import read_records
-from medbertde.types import InvalidFile, UserError
+from medbertde.types import UserError
+from train.letters import FOLDER, Letter, read_letters
 
-DATA = Path(__file__).parent.parent / "data"
-TEMPLATE = DATA / "letters" / "deidentification.template.md"
+DATA = FOLDER.parent
+TEMPLATE = FOLDER / "deidentification.template.md"
 PARTS = ("heldout", "tune", "pure")
-REPORTS = ("chest_xray", "chest_ct")
+REPORTS = ("test_chest_xray", "test_chest_ct", "chest_xray", "chest_ct")
 DATES = (Kind.DATE, Kind.BIRTH)
 PER_WORDS = 200
+TIMED, HOSTILE = 300, "Xqz, Anna " * 10_000  # reports, and a text, that are timed
 AIMS = (
     ("all kinds, letters and digits covered", "≥ .95"),
     ("patients", "≥ .97"),
@@ -41,25 +43,7 @@ AIMS = (
     ("precision", "≥ .90"),
 )
 
-_MARK = re.compile(r"\{(\w+):([^{}]*)\}")
-
-
-@dataclass(frozen=True)
-class Mark:
-    """An identifying span ``text[start:end]`` as the writer of a letter marked it."""
-
-    start: int
-    end: int
-    kind: Kind
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A fictional letter without its marks, and the marks."""
-
-    name: str
-    text: str
-    marks: tuple[Mark, ...]
+Find = Callable[[str], Sequence[Found]]  # the spans of a text, in order
 
 
 @dataclass(frozen=True)
@@ -83,7 +67,7 @@ class Outcome:
     """One letter and what was found in it. `covered` are the places of its text that a found span takes."""
 
     letter: Letter
-    found: tuple[Span, ...]
+    found: tuple[Found, ...]
     covered: frozenset[int]
 
 
@@ -102,45 +86,29 @@ class Clean:
         return len(self.wrong) * PER_WORDS / max(self.words, 1)
 
 
-# ---------------------------------------------------------------------------------------------- letters
+# ---------------------------------------------------------------------------------------------- three ways to find
 
 
-def parse(name: str, marked: str) -> Letter:
-    """The letter of a marked text; `InvalidFile` for a mark of no known kind.
-
-    >>> letter = parse("a", "Frau {patient:Kasulke} hustet.")
-    >>> letter.text, letter.marks[0].start
-    ('Frau Kasulke hustet.', 5)
-    """
-    pieces: list[str] = []
-    marks: list[Mark] = []
-    length = place = 0
-    for match in _MARK.finditer(marked):
-        if match.group(1) not in list(Kind):
-            raise InvalidFile(
-                f"{name}: unbekannte Art {match.group(1)!r}, erwartet wird eine von {', '.join(Kind)}.",
-                f"{name}: unknown kind {match.group(1)!r}, expected is one of {', '.join(Kind)}.",
-            )
-        before = marked[place : match.start()]
-        pieces += [before, match.group(2)]
-        start = length + len(before)
-        length = start + len(match.group(2))
-        marks.append(Mark(start, length, Kind(match.group(1))))
-        place = match.end()
-    return Letter(name, "".join([*pieces, marked[place:]]), tuple(marks))
+def rules(text: str) -> Sequence[Found]:
+    """What the rules find."""
+    return [Found(span.start, span.end, span.kind) for span in deidentify(text).spans]
 
 
-def read_letters(part: str, folder: Path = DATA / "letters") -> list[Letter]:
-    """The letters of a part in the order of their names."""
-    paths = sorted(folder.glob(f"{part}_*.txt"))
-    if not paths:
-        raise InvalidFile(f"In {folder} liegen keine Briefe {part}_*.txt.", f"{folder} has no letters {part}_*.txt.")
-    return [parse(path.stem, path.read_text(encoding="utf-8")) for path in paths]
+def alone(classifier: Identifier) -> Find:
+    """What the classifier finds without them."""
+    return lambda text: [Found(span.start, span.end, Kind(span.label)) for span in classifier(text)]
 
 
-def outcome(letter: Letter) -> Outcome:
+def both(classifier: Identifier) -> Find:
+    """What rules and classifier find together, as the app does it."""
+    return lambda text: [
+        Found(span.start, span.end, span.kind) for span in deidentify(text, classifier=classifier).spans
+    ]
+
+
+def outcome(letter: Letter, find: Find = rules) -> Outcome:
     """What is found in one letter."""
-    found = deidentify(letter.text).spans
+    found = tuple(find(letter.text))
     return Outcome(letter, found, frozenset(place for span in found for place in range(span.start, span.end)))
 
 
@@ -203,59 +171,60 @@ def extras(one: Outcome) -> list[str]:
     ]
 
 
-def clean_reports(name: str, texts: Sequence[str]) -> Clean:
+def clean_reports(name: str, texts: Sequence[str], find: Find = rules) -> Clean:
     """The spans found in texts without identifying text; dates are right."""
     wrong: list[str] = []
     for text in texts:
-        wrong += [
-            f"{span.kind}: {text[span.start : span.end]}" for span in deidentify(text).spans if span.kind not in DATES
-        ]
+        wrong += [f"{span.kind}: {text[span.start : span.end]}" for span in find(text) if span.kind not in DATES]
     return Clean(name, len(texts), sum(len(text.split()) for text in texts), tuple(wrong))
 
 
 # ---------------------------------------------------------------------------------------------- the document
 
 
-def part_table(outcomes: Sequence[Outcome]) -> str:
-    """Recall per kind, overall, and precision."""
-    groups = [(kind.value, (kind,)) for kind in Kind]
-    rows = [[name, *map(str, recall(outcomes, kinds))] for name, kinds in groups if recall(outcomes, kinds)[1].whole]
-    rows += [
-        ["**dates together**", *map(str, recall(outcomes, DATES))],
-        ["**all**", *map(str, recall(outcomes))],
-        ["**precision**", *map(str, precision(outcomes))],
-    ]
-    spotless = Share(sum(not misses(one) for one in outcomes), len(outcomes))
-    return f"{_table(['kind', 'letters and digits', 'spans'], rows)}\n\nLetters with nothing missed: {spotless}."
-
-
-def aims_table(outcomes: Sequence[Outcome]) -> str:
-    """What was aimed at and what is reached."""
-    reached = (
-        recall(outcomes)[0],
-        recall(outcomes, [Kind.PATIENT])[0],
-        recall(outcomes, DATES)[0],
-        recall(outcomes, [Kind.HOSPITAL])[0],
-        precision(outcomes)[1],
-    )
-    rows = [[what, aim, str(share)] for (what, aim), share in zip(AIMS, reached, strict=True)]
-    return _table(["what", "aim", "reached"], rows)
-
-
-def clean_table(parts: Sequence[Clean]) -> str:
-    """Wrong spans per 200 words, with the kinds and the most frequent texts."""
+def part_table(by_way: Mapping[str, Sequence[Outcome]]) -> str:
+    """Letters and digits covered per kind, overall, and precision, for each way to find; whole spans of the last."""
+    last = list(by_way.values())[-1]
+    groups = {kind.value: (kind,) for kind in Kind if recall(last, (kind,))[1].whole}
     rows = [
-        [
-            part.name,
-            str(part.reports),
-            str(part.words),
-            str(len(part.wrong)),
-            f"{part.rate:.3f}",
-            ", ".join(f"{text} ({count})" for text, count in Counter(part.wrong).most_common(5)),
-        ]
-        for part in parts
+        [name, *(str(recall(outcomes, kinds)[0]) for outcomes in by_way.values()), str(recall(last, kinds)[1])]
+        for name, kinds in {**groups, "**dates together**": DATES, "**all**": tuple(Kind)}.items()
     ]
-    return _table(["text", "reports", "words", "wrong spans", "per 200 words", "most frequent"], rows)
+    right = [precision(outcomes) for outcomes in by_way.values()]
+    rows += [["**precision**", *(str(chars) for chars, _ in right), str(right[-1][1])]]
+    rows += [["letters with nothing missed", *(str(_spotless(outcomes)) for outcomes in by_way.values()), ""]]
+    return _table(["kind", *by_way, f"{list(by_way)[-1]}, whole spans"], rows)
+
+
+def _spotless(outcomes: Sequence[Outcome]) -> Share:
+    return Share(sum(not misses(one) for one in outcomes), len(outcomes))
+
+
+def aims_table(by_way: Mapping[str, Sequence[Outcome]]) -> str:
+    """What was aimed at and what each way reaches."""
+    reached = [
+        (
+            recall(outcomes)[0],
+            recall(outcomes, [Kind.PATIENT])[0],
+            recall(outcomes, DATES)[0],
+            recall(outcomes, [Kind.HOSPITAL])[0],
+            precision(outcomes)[1],
+        )
+        for outcomes in by_way.values()
+    ]
+    rows = [[what, aim, *map(str, shares)] for (what, aim), *shares in zip(AIMS, *reached, strict=True)]
+    return _table(["what", "aim", *by_way], rows)
+
+
+def clean_table(by_way: Mapping[str, Sequence[Clean]]) -> str:
+    """Wrong spans per 200 words of each way, with the most frequent texts of the last."""
+    rows = []
+    for parts in zip(*by_way.values(), strict=True):
+        last = parts[-1]
+        frequent = ", ".join(f"{text} ({count})" for text, count in Counter(last.wrong).most_common(5))
+        rates = (f"{part.rate:.3f} ({len(part.wrong)})" for part in parts)
+        rows.append([last.name, str(last.reports), str(last.words), *rates, frequent])
+    return _table(["text", "reports", "words", *by_way, f"most frequent, {list(by_way)[-1]}"], rows)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -263,32 +232,52 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
+def ways(classifier: Identifier) -> dict[str, Find]:
+    """The ways to find, by what stands above their columns; the app's default is the last."""
+    return {"rules": rules, "model alone": alone(classifier), "both": both(classifier)}
+
+
 def document(command: str) -> str:
     """The document of `docs/`: the prose of the template with the figures of this moment."""
     started = time.perf_counter()
-    outcomes = {part: [outcome(letter) for letter in read_letters(part)] for part in PARTS}
-    clean = [clean_reports("radiology letters", [one.letter.text for one in outcomes["pure"]])]
-    for name in REPORTS:
-        clean.append(clean_reports(name, [record.text for record in read_records(DATA / "reports" / f"{name}.jsonl")]))
+    found = ways(Identifier())
+    letters = {part: read_letters(part) for part in PARTS}
+    outcomes = {
+        part: {way: [outcome(letter, find) for letter in letters[part]] for way, find in found.items()}
+        for part in ("heldout", "tune")
+    }
+    texts = {"radiology letters": [letter.text for letter in letters["pure"]]}
+    texts |= {name: [one.text for one in read_records(DATA / "reports" / f"{name}.jsonl")] for name in REPORTS}
+    clean = {way: [clean_reports(name, some, found[way]) for name, some in texts.items()] for way in ("rules", "both")}
+    held_out, some = outcomes["heldout"], texts["chest_xray"][:TIMED]
     names = {
         "command": command,
         "day": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, Python {platform.python_version()}, one thread",
         "seconds": f"{time.perf_counter() - started:.0f}",
-        "aims": aims_table(outcomes["heldout"]),
-        "heldout": part_table(outcomes["heldout"]),
+        "aims": aims_table({way: held_out[way] for way in ("rules", "both")}),
+        "heldout": part_table(held_out),
         "tune": part_table(outcomes["tune"]),
         "clean": clean_table(clean),
-        "n_heldout": str(len(outcomes["heldout"])),
-        "n_tune": str(len(outcomes["tune"])),
+        "model_cost": f"{_ms(some, found['both']) - _ms(some, rules):.1f} ms for such an X-ray report",
+        "hostile_cost": f"{_ms([HOSTILE], found['both']) / 1000:.1f} s",
+        **{f"n_{part}": str(len(read_letters(part))) for part in ("heldout", "tune", "train")},
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(names)
 
 
-def faults(part: str) -> str:
+def _ms(texts: Sequence[str], find: Find) -> float:
+    """Milliseconds of this thread's processor time per text."""
+    started = time.thread_time()
+    for text in texts:
+        find(text)
+    return (time.thread_time() - started) * 1000 / len(texts)
+
+
+def faults(part: str, find: Find) -> str:
     """Letter by letter what was missed (−) and what was taken wrongly (+)."""
     lines = []
-    for one in map(outcome, read_letters(part)):
+    for one in (outcome(letter, find) for letter in read_letters(part)):
         lines += [f"{one.letter.name} − {text!r}" for text in misses(one)]
         lines += [f"{one.letter.name} + {text!r}" for text in extras(one)]
     return "\n".join(lines)
@@ -300,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(given)
     try:
         if args.faults:
-            print(faults(args.faults))
+            print(faults(args.faults, both(Identifier()) if args.by == "both" else rules))
             return 0
         text = document(shlex.join(["python", "-m", "train.deidentify_quality", *given]))
     except UserError as error:
@@ -320,6 +309,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, help="Markdown file to write; without it the document is printed")
     parser.add_argument("--faults", choices=PARTS, help="print what is missed and wrong in a part instead")
+    parser.add_argument("--by", choices=("both", "rules"), default="both", help="with --faults: who finds")
     return parser
 
 

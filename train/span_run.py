@@ -65,8 +65,7 @@ def finish(
         lineage=run_lineage(folder, config, base),
     )
     save_checkpoint(model.half() if config.half_weights else model, base.tokenizer, facts, folder / "checkpoint")
-    write_lines(folder / "held_out.jsonl", _rows(parts.test, new, old))
-    _write_figures(folder, parts, schema, metrics, new, old)
+    write_results(folder, parts, schema, new, old)
     shutil.rmtree(state_folder(folder))
     return metrics
 
@@ -103,10 +102,10 @@ def _card_figures(parts: Parts, counts: Counts, schema: Schema) -> dict[str, flo
     return told
 
 
-def _write_figures(
-    folder: Path, parts: Parts, schema: Schema, metrics: Metrics, new: MarkedReports, old: MarkedReports | None
-) -> None:
-    """`figures.md` for people, then `metrics.json`, which says that the run has finished."""
+def write_results(folder: Path, parts: Parts, schema: Schema, new: MarkedReports, old: MarkedReports | None) -> None:
+    """The held-out reports, `figures.md` for people, and last `metrics.json`, which says that the run has finished."""
+    write_lines(folder / "held_out.jsonl", _rows(parts.test, new, old))
+    metrics = measure_spans(new.counts, schema.label_ids)
     whole, labels = overall(new.counts), by_label(new.counts, schema.label_ids)
     (folder / TABLE_FILE).write_text(table(metrics, whole, labels), encoding="utf-8")
     truth = [spans_of(record.rationales) for record in parts.test]
@@ -117,7 +116,10 @@ def _write_figures(
             "old": asdict(measure_spans(old.counts, schema.label_ids)) if old else None,
             "reports": parts.sizes,
             "intervals": {"new": ends(whole), "old": ends(overall(old.counts)) if old else None},
-            "label_intervals": {label: ends(row) for label, row in labels.items()},
+            "label_intervals": {
+                "new": _label_ends(new.counts, schema),
+                "old": _label_ends(old.counts, schema) if old else None,
+            },
             "paired": paired_spans(old.counts, new.counts) if old else None,
             "reliability": {
                 "new": _reliability(truth, new.spans),
@@ -125,6 +127,10 @@ def _write_figures(
             },
         },
     )
+
+
+def _label_ends(counts: Counts, schema: Schema) -> dict[str, dict[str, list[float] | None]]:
+    return {label: ends(row) for label, row in by_label(counts, schema.label_ids).items()}
 
 
 def _reliability(truth: Sequence[frozenset[Any]], said: Sequence[Found]) -> list[dict[str, float]]:

@@ -42,6 +42,12 @@ def add(command: Command) -> None:
         choices=("birth", "all", "shift"),
         help="birth: only dates of birth are replaced; shift: all are moved by one number of days",
     )
+    hide.add_argument(
+        "--by",
+        default="both",
+        choices=("both", "rules"),
+        help="both: rules and a small model; rules: without the model",
+    )
     output(hide, "the text without identifying parts; without it the text is printed", required=False)
 
 
@@ -101,7 +107,7 @@ def deidentify(args: argparse.Namespace) -> int:
     """Take names, dates, places and numbers of persons out of a text. Some may be left: read the result."""
     is_stdin = str(args.file) == "-"
     data = sys.stdin.buffer.read() if is_stdin else args.file.read_bytes()
-    done = medbertde.deidentify(decode(data, "" if is_stdin else args.file.name), dates=args.dates)
+    done = medbertde.deidentify(decode(data, "" if is_stdin else args.file.name), dates=args.dates, by=args.by)
     if args.out:
         with written(args.out, UTF8, force=args.force) as out:
             out.write(done.text)

@@ -1,8 +1,9 @@
 """The gate: a German clinical text in, the text without names, dates, places and numbers of persons out.
 
-Rules only; the order in which they run and which of two overlapping spans wins is settled here. On error, timeout or
-an over-long text it refuses with `DeidentificationRefused` and gives out nothing. It misses some identifying text (see
-`docs/deidentification.md`): what comes out still has to be looked at.
+Rules, and beside them a token classifier where one is given (`union`). The order in which the rules run and which of
+two overlapping spans wins is settled here. On error, timeout or an over-long text it refuses with
+`DeidentificationRefused` and gives out nothing. It misses some identifying text (see `docs/deidentification.md`): what
+comes out still has to be looked at.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from medbertde.privacy.names import find_names
 from medbertde.privacy.places import find_facilities, find_towns
 from medbertde.privacy.reading import Budget, Page, read
 from medbertde.privacy.surrogates import Surrogates
+from medbertde.privacy.union import Classifier, union
 from medbertde.text import normalise
 
 MAX_CHARS = 200_000
@@ -44,13 +46,15 @@ def deidentify(
     replace: Replace | str = Replace.PLACEHOLDER,
     seed: int | None = None,
     budget_s: float = BUDGET_S,
+    classifier: Classifier | None = None,
 ) -> Deidentified:
     """The text with every identifying span replaced; offsets are code points of the NFC form of `text`.
 
     `dates`: ``birth`` replaces dates of birth only, ``all`` every date, ``shift`` moves all by one random number of
     days. `replace`: ``placeholder`` ([PATIENT], [ARZT], [DATUM], …) or ``surrogate`` (invented, the same for the same).
-    `seed` makes the random choices repeatable: keep it as secret as the text. Raises `DeidentificationRefused`, and
-    `InvalidText` for unreadable characters.
+    `seed` makes the random choices repeatable: keep it as secret as the text. What `classifier` finds is replaced
+    beside what the rules find; None: rules only. Raises `DeidentificationRefused`, and `InvalidText` for unreadable
+    characters.
 
     >>> deidentify("Herr Max Kasulke, geb. 3.4.1956, kam am 12.03.2021. RR 120/80.").text
     'Herr [PATIENT], geb. [GEBURTSDATUM], kam am [DATUM]. RR 120/80.'
@@ -61,7 +65,7 @@ def deidentify(
     normalise(text)  # refuses unreadable characters
     try:
         source, page = read(text, Budget(budget_s))
-        found = [page.origin(one) for one in find(page)]
+        found = [page.origin(one) for one in find(page, classifier)]
         moved = _moved_dates(page, dates, seed)
         result = _replaced(source, found, dates, replace, moved, seed)
     except (ArithmeticError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError, OSError):
@@ -69,8 +73,13 @@ def deidentify(
     return result
 
 
-def find(page: Page) -> list[Found]:
+def find(page: Page, classifier: Classifier | None = None) -> list[Found]:
     """The identifying spans of a page: in order, without overlaps."""
+    ruled = _find_by_rules(page)
+    return union(ruled, page, classifier) if classifier else ruled
+
+
+def _find_by_rules(page: Page) -> list[Found]:
     dates = find_dates(page)
     contacts = find_contacts(page)
     fixed = _settled([*contacts, *dates, *find_facilities(page)], page)

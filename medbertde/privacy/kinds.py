@@ -101,6 +101,16 @@ def refused_as_failed() -> DeidentificationRefused:
     )
 
 
+def refused_without_classifier(error: UserError) -> DeidentificationRefused:
+    """The refusal where the classifier beside the rules cannot work; `error` says why, and nothing of the text."""
+    return DeidentificationRefused(
+        f"Die De-Identifikation ist nicht vollständig: {error.de} Es wird kein Text ausgegeben. Bitte "
+        "data/models/deidentifier wiederherstellen oder MEDBERTDE_DEIDENTIFICATION_BY=rules setzen (nur Regeln).",
+        f"The de-identification is not complete: {error.en} No text is given out. Please restore "
+        "data/models/deidentifier or set MEDBERTDE_DEIDENTIFICATION_BY=rules (rules only).",
+    )
+
+
 @dataclass(frozen=True)
 class Found:
     """An identifying span ``text[start:end]`` as a rule found it."""

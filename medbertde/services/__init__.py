@@ -11,7 +11,7 @@ from pathlib import Path
 
 from medbertde.inference.catalogue import resolve
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
-from medbertde.schema import schema_ids
+from medbertde.schema import ALL_KINDS, schema_ids
 from medbertde.services.access import Access
 from medbertde.services.accounts import Accounts
 from medbertde.services.annotate import Annotate
@@ -25,7 +25,7 @@ from medbertde.services.overview import Overview
 from medbertde.services.proposals import Proposals
 from medbertde.services.reading import Reading
 from medbertde.services.review import Review
-from medbertde.services.screening import Screener
+from medbertde.services.screening import Screener, classifier_for
 from medbertde.services.second_opinion import SecondOpinion
 from medbertde.services.team import Team
 from medbertde.services.training import REPLAY, Training
@@ -86,7 +86,8 @@ def open_services(
     old_build = None if database.is_postgresql else sqlite.old_build_notice()
     notices = ((old_build,) if old_build else ()) + load_models(runtime, database, shipped)
     access = Access(database, settings)
-    gate = Gate(database, access, settings, Screener(settings.deidentification_dates))
+    screener = Screener(settings.deidentification_dates, classifier=classifier_for(settings))
+    gate = Gate(database, access, settings, screener)
     files = Files(database, access, settings)
     reading, models = Reading(runtime, access, gate), Models(database, runtime, access)
     services = Services(
@@ -118,7 +119,7 @@ def open_services(
 def load_models(runtime: Runtime, database: Database, shipped: Mapping[str, str] = EMBEDDED) -> tuple[Notice, ...]:
     """Fill every slot. A version taken over earlier that is refused now is replaced by the shipped model, visibly."""
     notices: list[Notice] = []
-    for slot in (FILL_MASK_SLOT, *schema_ids()):
+    for slot in (FILL_MASK_SLOT, *schema_ids(kinds=ALL_KINDS)):
         with database.read() as session:
             active = versions.active_version(session, schema_id=slot)
         notices += _load_active(runtime, slot, active, shipped) if active else _load_shipped(runtime, slot, shipped)

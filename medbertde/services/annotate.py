@@ -14,6 +14,7 @@ from medbertde.inference.runtime import Runtime
 from medbertde.schema import Schema, load_schema
 from medbertde.services.access import Access
 from medbertde.services.files import Files
+from medbertde.services.mark_sources import with_sources
 from medbertde.services.save_rules import require_evidence, require_version
 from medbertde.services.suggest import suggest
 from medbertde.settings import Settings
@@ -182,7 +183,7 @@ class Annotate:
                 active_ms=decision.active_ms,
                 comment=decision.comment,
                 flagged=decision.flagged,
-                rationales=tuple(dict.fromkeys(decision.rationales)),
+                rationales=with_sources(session, decision.rationales, shown, decision.report_id, schema.id, user.id),
                 seen=decision.seen,
             )
             submission = labels.find_save(session, client_uuid=decision.client_uuid) or 0

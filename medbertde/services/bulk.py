@@ -30,7 +30,7 @@ from medbertde.services.answers import Answer, answer, marked, require_suffix, w
 from medbertde.services.journal import Job, Journal, Part
 from medbertde.services.report_stream import count_rows, stream_rows
 from medbertde.services.screened_records import Gatekeeper, Treatment, gatekeeper_for, passed
-from medbertde.services.screening import Screener
+from medbertde.services.screening import screener_of_files
 from medbertde.settings import Settings
 from medbertde.types import InvalidFile, Notice, Progress, Task, User
 
@@ -140,9 +140,7 @@ def _job(order: Order, model: LoadedModel, settings: Settings, gatekeeper: Gatek
 
 def _gatekeeper(settings: Settings, treatment: Treatment | None) -> Gatekeeper | None:
     """Who screens the rows before the model reads them; nobody can be asked, so the default is to hold them back."""
-    found = gatekeeper_for(
-        settings.reading_policy, treatment, Screener(settings.deidentification_dates), settings.max_chars
-    )
+    found = gatekeeper_for(settings.reading_policy, treatment, screener_of_files(settings), settings.max_chars)
     if found is None or found.treatment is Treatment.KEEP:  # the remarks beside the answers say it
         return None
     return replace(found, treatment=found.treatment or Treatment.HOLD)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from medbertde.privacy.deidentify import deidentify
 from medbertde.privacy.kinds import Dates, Deidentified, Replace
 from medbertde.services.access import GUEST, Access
-from medbertde.services.screening import Screener, Screening, told
+from medbertde.services.screening import Screener, Screening, classifier_for, told
 from medbertde.settings import Policy, Settings
 from medbertde.store import audit
 from medbertde.store.session import Database
@@ -119,7 +119,8 @@ class Gate:
     def deidentify(self, user: User, text: str, dates: Dates, replace: Replace) -> Deidentified:
         """`medbertde.deidentify` for whoever has accepted the terms."""
         self._access.require_terms(user)
-        return deidentify(clean(text, self._settings.max_chars), dates=dates, replace=replace)
+        classifier = classifier_for(self._settings)
+        return deidentify(clean(text, self._settings.max_chars), dates=dates, replace=replace, classifier=classifier)
 
 
 def _replacements(done: Deidentified) -> Iterator[tuple[int, int]]:

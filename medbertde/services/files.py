@@ -25,7 +25,7 @@ from medbertde.services.exchange.incoming.table import SCANNED_ROWS, Limits
 from medbertde.services.exchange.outgoing.files import write_export
 from medbertde.services.exchange.outgoing.order import ExportOrder
 from medbertde.services.screened_records import Gatekeeper, Tally, Treatment, gatekeeper_for
-from medbertde.services.screening import Screener, told
+from medbertde.services.screening import Screener, screener_of_files, told
 from medbertde.settings import Settings
 from medbertde.store import audit, exports, labels, reports
 from medbertde.store.reports import AddedReports
@@ -139,7 +139,7 @@ class Files:
 
     @cached_property
     def _screener(self) -> Screener:
-        return Screener(self.settings.deidentification_dates)
+        return screener_of_files(self.settings)
 
     def _gatekeeper(self, treatment: Treatment | None) -> Gatekeeper | None:
         return gatekeeper_for(self.settings.storing_policy, treatment, self._screener, self.settings.max_chars)

@@ -18,12 +18,12 @@ from medbertde.inference import hub, inventory
 from medbertde.inference.catalogue import CATALOGUE, Entry, resolve
 from medbertde.inference.inventory import Size, Standing, Where
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
-from medbertde.schema import schema_ids
+from medbertde.schema import ALL_KINDS, schema_ids
 from medbertde.services.access import Access
 from medbertde.services.activation import Wanted, activate
 from medbertde.store import models
 from medbertde.store.session import Database
-from medbertde.types import Conflict, ModelUnavailable, ModelVersion, NotFound, Role, Task, User, UserError
+from medbertde.types import Conflict, ModelUnavailable, ModelVersion, NotFound, Role, User, UserError
 
 __all__ = ["FILL_MASK_SLOT", "Choice", "Models", "Size", "Stage", "Switch", "Where"]
 
@@ -96,8 +96,8 @@ class Models:
         self._failures: dict[str, Exception] = {}
 
     def slots(self) -> tuple[str, ...]:
-        """What a model can be chosen for: gaps, and the findings of each schema."""
-        return (FILL_MASK_SLOT, *schema_ids())
+        """What a model can be chosen for: gaps, and the labels of each schema."""
+        return (FILL_MASK_SLOT, *schema_ids(kinds=ALL_KINDS))
 
     def versions(self) -> dict[str, str]:
         """The version that answers in each slot that has one."""
@@ -110,8 +110,8 @@ class Models:
     def choices(self, slot: str) -> tuple[Choice, ...]:
         """The models for a slot: of the catalogue, those chosen or trained before, and the one that answers."""
         self._require_slot(slot)
-        task, schema_id = (Task.FILL_MASK, None) if slot == FILL_MASK_SLOT else (Task.CLASSIFY, slot)
-        entries = [entry for entry in CATALOGUE if (entry.task, entry.schema_id) == (task, schema_id)]
+        schema_id = None if slot == FILL_MASK_SLOT else slot
+        entries = [entry for entry in CATALOGUE if entry.schema_id == schema_id]
         found = [(inventory.standing(entry, self._probe.reachable), entry) for entry in entries]
         listed = {standing.folder.resolve() for standing, _ in found if standing.folder}
         return (*(self._of_entry(slot, *pair) for pair in found), *self._others(slot, listed))

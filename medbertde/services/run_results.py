@@ -7,18 +7,23 @@ except that of the one report that is asked for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from medbertde.inference.facts import FACTS_FILE
 from medbertde.report_file import read_records
+from medbertde.schema import Kind, load_schema
 from medbertde.services.run_files import checkpoint, metrics_of, read_json
 from medbertde.text import content_hash
 from medbertde.types import Metrics, NotFound, ReportRecord, Run, State
 
+CARD_FILE = "README.md"
 Interval = tuple[float, float]
+Place = tuple[int, int]  # code points of the text, the end excluded
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,17 @@ class Dispute:
 
 
 @dataclass(frozen=True)
+class SpanDispute:
+    """A label of a held-out report that the models mark differently: the places (start, end) that each one says."""
+
+    report: str
+    label: str
+    truth: tuple[Place, ...]
+    old: tuple[Place, ...]
+    new: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
 class Doubt:
     """A finding whose label the model doubts: the state it was given, and the model's probability of "present"."""
 
@@ -70,7 +86,11 @@ class Doubt:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Old and new on the same held-out reports. Intervals and differences are by figure, missing where undefined."""
+    """Old and new on the same held-out reports. Intervals and differences are by figure, missing where undefined.
+
+    A schema of spans has `span_disputes` and `label_intervals` (by model and label), one of findings the other lists.
+    `card` is the new model's card.
+    """
 
     run: Run
     new: Metrics
@@ -81,6 +101,9 @@ class RunResult:
     reports: Mapping[str, int] = field(default_factory=dict)  # by part
     disputes: tuple[Dispute, ...] = ()
     doubts: tuple[Doubt, ...] = ()
+    span_disputes: tuple[SpanDispute, ...] = ()
+    label_intervals: Mapping[str, Mapping[str, Mapping[str, Interval]]] = field(default_factory=dict)
+    card: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,22 +126,26 @@ def read_result(run: Run) -> RunResult | None:
     new = metrics_of(metrics, "new")
     if new is None:
         return None
+    spans = load_schema(run.schema_id).kind is Kind.SPANS
     return RunResult(
         run=run,
         new=new,
         old=metrics_of(metrics, "old"),
-        intervals={
-            name: {figure: (low, high) for figure, (low, high) in _defined(found)}
-            for name, found in _defined(metrics.get("intervals"))
-        },
+        intervals={name: _intervals(found) for name, found in _defined(metrics.get("intervals"))},
         paired={name: Difference(**found) for name, found in _defined(metrics.get("paired"))},
         reliability={
             name: tuple(Bin(each["score"], each["share"], int(each["decisions"])) for each in found)
             for name, found in _defined(metrics.get("reliability"))
         },
         reports=dict(metrics.get("reports") or {}),
-        disputes=tuple(_disputes(folder, metrics.get("thresholds") or {})),
+        disputes=() if spans else tuple(_disputes(folder, metrics.get("thresholds") or {})),
         doubts=tuple(_doubt(row) for row in _lines(folder / "doubted.jsonl")),
+        span_disputes=tuple(_span_disputes(folder)) if spans else (),
+        label_intervals={
+            name: {label: _intervals(row) for label, row in _defined(found)}
+            for name, found in _defined(metrics.get("label_intervals"))
+        },
+        card=_card(folder),
     )
 
 
@@ -158,6 +185,27 @@ def _disputes(folder: Path, thresholds: Mapping[str, float]) -> Iterator[Dispute
             yield Dispute(row["report"], label, known, row["old"][label], new, new >= thresholds.get(label, 0.5))
 
 
+def _span_disputes(folder: Path) -> Iterator[SpanDispute]:
+    """One per report and label whose spans the models mark differently."""
+    for row in _lines(folder / "held_out.jsonl"):
+        for label in row["differ"]:
+            truth, old, new = (_places(row[said], label) for said in ("truth", "old", "new"))
+            yield SpanDispute(row["report"], label, truth, old, new)
+
+
+def _places(spans: Sequence[Mapping[str, Any]], label: str) -> tuple[Place, ...]:
+    return tuple(sorted({(span["start"], span["end"]) for span in spans if span["label"] == label}))
+
+
+def _card(folder: Path) -> str:
+    """The model card without the lines that only the Hub reads."""
+    try:
+        text = (checkpoint(folder) / CARD_FILE).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    return _FRONT_MATTER.sub("", text, count=1).strip()
+
+
 def _doubt(row: Mapping[str, Any]) -> Doubt:
     given = State(row["given"]) if row["given"] else None
     return Doubt(row["report"], row["label"], given, row["probability"], row["part"])
@@ -167,6 +215,10 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _intervals(found: Mapping[str, Any]) -> dict[str, Interval]:
+    return {figure: (low, high) for figure, (low, high) in _defined(found)}
 
 
 def _defined(found: Mapping[str, Any] | None) -> list[tuple[str, Any]]:

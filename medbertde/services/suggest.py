@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.classify import classify
+from medbertde.inference.mark import mark
 from medbertde.inference.runtime import Runtime
 from medbertde.store import suggestions
 from medbertde.store.session import Database
-from medbertde.types import Prediction, Report, State, Suggestion
+from medbertde.types import Marking, Prediction, Report, State, Suggestion, Task
 
 
 def suggest(database: Database, runtime: Runtime, schema_id: str, wanted: Sequence[Report]) -> dict[int, Suggestion]:
@@ -25,15 +27,19 @@ def suggest(database: Database, runtime: Runtime, schema_id: str, wanted: Sequen
                 found[report.id] = kept
     missing = [report for report in wanted if report.id not in found]
     if missing:
-        predictions = classify(model, [report.text for report in missing], max_chars=runtime.max_chars)
-        new = {
-            report.id: to_suggestion(prediction, model.thresholds)
-            for report, prediction in zip(missing, predictions, strict=True)
-        }
+        made = _made(model, [report.text for report in missing], runtime.max_chars)
+        new = {report.id: suggestion for report, suggestion in zip(missing, made, strict=True)}
         with database.write() as session:
             suggestions.put(session, schema_id=schema_id, suggestions=new)
         found |= new
     return found
+
+
+def _made(model: LoadedModel, texts: Sequence[str], max_chars: int) -> list[Suggestion]:
+    """What the model proposes for each text: states of findings, or spans."""
+    if model.task is Task.NER:
+        return [to_suggested_spans(one) for one in mark(model, texts, max_chars=max_chars)]
+    return [to_suggestion(one, model.thresholds) for one in classify(model, texts, max_chars=max_chars)]
 
 
 def to_suggestion(prediction: Prediction, thresholds: Mapping[str, float]) -> Suggestion:
@@ -52,6 +58,20 @@ def to_suggestion(prediction: Prediction, thresholds: Mapping[str, float]) -> Su
         scores |= {name: value for name, value in states.items() if value is not None}
     proposed = {label: score.state(thresholds[label]) for label, score in prediction.scores.items()}
     return Suggestion(prediction.model_version, proposed, scores)
+
+
+def to_suggested_spans(marking: Marking) -> Suggestion:
+    """What a model of spans proposes. The score of a label, by which reports are put in order, is its least sure span.
+
+    >>> from medbertde.types import FoundSpan
+    >>> spans = (FoundSpan("Dosis", 0, 4, 0.75), FoundSpan("Dosis", 9, 13, 0.5))
+    >>> dict(to_suggested_spans(Marking(spans, "m@1")).scores)
+    {'Dosis': 0.5}
+    """
+    scores: dict[str, float] = {}
+    for span in marking.spans:
+        scores[span.label] = min(span.confidence, scores.get(span.label, 1.0))
+    return Suggestion(marking.model_version, {}, scores, marking.spans)
 
 
 def confidence(suggestion: Suggestion, label: str) -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from medbertde.inference.runtime import Runtime
-from medbertde.schema import load_schema, schema_ids
+from medbertde.schema import ALL_KINDS, Schema, load_schema, schema_ids
 from medbertde.services import run_files, run_results
 from medbertde.services.access import Access
 from medbertde.services.activation import Wanted, activate
@@ -63,6 +63,10 @@ class Training:
         """Whether `user` may start, cancel and take over."""
         return user.role.includes(Role.ADMIN)
 
+    def schemas(self) -> tuple[Schema, ...]:
+        """What can be trained: findings and spans."""
+        return tuple(load_schema(schema_id) for schema_id in schema_ids(kinds=ALL_KINDS))
+
     def bases(self, user: User, schema_id: str) -> list[Base]:
         """The models on this machine that a run can go on from, the active one first."""
         self.access.require(user, Role.CURATOR)
@@ -92,7 +96,7 @@ class Training:
         active = self.runtime.models().get(schema_id)
         config = configuration(
             run_id=run_id,
-            schema_id=schema_id,
+            schema=schema,
             base=base,
             compare_with=active.folder if active else None,
             epochs=epochs,
@@ -229,7 +233,8 @@ class Training:
     def roll_back(self, user: User, version: str) -> ModelVersion:
         """Let an earlier version answer again; `CheckpointRefused` when its folder holds something else by now."""
         self.access.require(user, Role.ADMIN)
-        known = {item.version: item for schema_id in schema_ids() for item in self.versions(user, schema_id)}
+        slots = schema_ids(kinds=ALL_KINDS)
+        known = {item.version: item for schema_id in slots for item in self.versions(user, schema_id)}
         if version not in known:
             raise NotFound(f"Die Version {version} gibt es nicht.", f"There is no version {version}.")
         earlier = known[version]

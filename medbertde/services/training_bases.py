@@ -13,6 +13,7 @@ from medbertde.inference import inventory
 from medbertde.inference.catalogue import CATALOGUE, Entry
 from medbertde.inference.checkpoint import LoadedModel, read_folder, weights_hash
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
+from medbertde.schema import Kind
 from medbertde.store import models
 from medbertde.store.session import Database
 from medbertde.types import CheckpointRefused, ModelUnavailable, Task
@@ -23,7 +24,7 @@ LARGE = 50_000_000  # parameters from which on small steps are needed
 
 @dataclass(frozen=True)
 class Base:
-    """A model to go on from. `title` is in German and English; `trained`: it knows the findings of the schema.
+    """A model to go on from. `title` is in German and English; `trained`: it knows the labels of the schema.
 
     `version` is known of what is loaded; `version_of` tells it of the others.
     """
@@ -82,18 +83,27 @@ def version_of(base: Base) -> str:
     return base.version or f"{read_folder(base.folder, name=base.name)[1].name}@{weights_hash(base.folder)[:8]}"
 
 
-def pace(base: Base) -> dict[str, float]:
-    """Learning rate and weight of positive targets: an untrained head learns faster, a large encoder in small steps."""
+def learning_rate(base: Base, kind: Kind) -> float:
+    """An untrained head learns faster, a large encoder in small steps; tags of words need more than findings do."""
+    if _is_large(base):
+        return 3e-5 if base.trained else 5e-5
+    return (1e-4 if base.trained else 5e-4) * (4 if kind is Kind.SPANS else 1)
+
+
+def positive_weight(base: Base) -> float:
+    """What the findings that are there weigh at first: an untrained head on a small encoder needs the push."""
+    return 1.0 if base.trained or _is_large(base) else 8.0
+
+
+def _is_large(base: Base) -> bool:
     size = inventory.size(base.folder)
-    if size and size.parameters >= LARGE:
-        return {"learning_rate": 3e-5 if base.trained else 5e-5, "positive_weight": 1.0}
-    return {"learning_rate": 1e-4 if base.trained else 5e-4, "positive_weight": 1.0 if base.trained else 8.0}
+    return bool(size and size.parameters >= LARGE)
 
 
 def _answering(model: LoadedModel, schema_id: str) -> Base:
-    """The classifier that answers, or the language model for a schema of one's own that has none yet."""
-    kind = {Task.CLASSIFY: ("aktives Modell", "active model"), Task.FILL_MASK: ("Sprachmodell", "language model")}
-    de, en = kind[model.task]
+    """The model of the schema that answers, or the language model for a schema that has none yet."""
+    is_language = model.task is Task.FILL_MASK
+    de, en = ("Sprachmodell", "language model") if is_language else ("aktives Modell", "active model")
     title = {"de": f"{de} ({model.version})", "en": f"{en} ({model.version})"}
     return Base(ACTIVE, title, model.folder, _is_trained(model.folder, schema_id), model.version)
 
@@ -110,4 +120,4 @@ def _is_trained(folder: Path, schema_id: str) -> bool:
         task, facts = read_folder(folder)
     except CheckpointRefused:
         return False
-    return task is Task.CLASSIFY and facts.schema_id == schema_id
+    return task is not Task.FILL_MASK and facts.schema_id == schema_id

@@ -11,15 +11,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
-from medbertde.parts import TEST_SHARE, VALIDATION_SHARE, Parts, divide, require_workable
-from medbertde.schema import Schema
-from medbertde.store import labels
+from medbertde.parts import (
+    TEST_SHARE,
+    VALIDATION_SHARE,
+    Parts,
+    divide,
+    marked_labels,
+    require_marked,
+    require_workable,
+)
+from medbertde.schema import Kind, Schema
+from medbertde.span_tags import without_overlaps
+from medbertde.store import evidence, labels
 from medbertde.store.session import Database
 from medbertde.types import Provenance, ReportRecord, State, TrainingRefused
 
 FEWEST_REPORTS = 12
 AGREED = (Provenance.UNANIMOUS, Provenance.ADJUDICATED)
-Counts = Mapping[str, Mapping[str, int]]  # by finding and state
+SPANS, MARKED = "spans", "reports"  # what is counted of a schema of spans: spans, and reports with at least one
+Counts = Mapping[str, Mapping[str, int]]  # by finding and state; by label of spans and what is counted
 
 
 @dataclass(frozen=True)
@@ -54,8 +64,9 @@ class TrainingPreview:
     """What a run would learn from, and why it cannot work (`refusal`) or what it cannot tell.
 
     `parts` holds the number of reports for training, validation and test, `by_part` the findings in each, `counts` in
-    all of them. `unmeasured` are findings that occur but not in the test part. `disputed` reports count as they were
-    read last. `annotators` and `modalities` are what can be chosen.
+    all of them. `unmeasured` are labels that occur but not in the test part, `unlearnt` those whose spans are all in
+    other parts than the training part, `overlapping` counts spans that give way to a longer one. `disputed` reports
+    count as they were read last. `annotators` and `modalities` are what can be chosen.
     """
 
     reports: int
@@ -65,6 +76,8 @@ class TrainingPreview:
     fixed_test: int = 0
     disputed: int = 0
     unmeasured: tuple[str, ...] = ()
+    unlearnt: tuple[str, ...] = ()
+    overlapping: int = 0
     refusal: TrainingRefused | None = None
     annotators: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
@@ -79,12 +92,15 @@ def annotated(database: Database, schema: Schema) -> list[ReportRecord]:
     """Every annotated report that nobody flagged, without findings that the schema has no more."""
     with database.read() as session:
         found = list(labels.labelled_records(session, schema_id=schema.id, include_flagged=False))
+        spans_only = schema.kind is Kind.SPANS
+        disputed = evidence.marked_differently(session, schema_id=schema.id) if spans_only else set()
     known = schema.label_ids
     return [
         replace(
             record,
             labels={label: state for label, state in record.labels.items() if label in known},
             rationales=tuple(span for span in record.rationales if span.label in known),
+            meta={**record.meta, "provenance": Provenance.OPEN.value} if record.id in disputed else record.meta,
         )
         for record in found
     ]
@@ -100,7 +116,8 @@ def look(everything: Sequence[ReportRecord], schema: Schema, selection: Selectio
         "test": _counts(parts.test, schema),
     }
     counts = _counts(chosen, schema)
-    present = State.PRESENT.value
+    marked = schema.kind is Kind.SPANS
+    decisive = SPANS if marked else State.PRESENT.value
     return TrainingPreview(
         reports=len(chosen),
         counts=counts,
@@ -111,9 +128,15 @@ def look(everything: Sequence[ReportRecord], schema: Schema, selection: Selectio
         unmeasured=tuple(
             label
             for label in schema.label_ids
-            if counts[label].get(present) and not by_part["test"][label].get(present)
+            if counts[label].get(decisive) and not by_part["test"][label].get(decisive)
         ),
-        refusal=_refusal(parts, len(chosen)),
+        unlearnt=tuple(
+            label
+            for label in schema.label_ids
+            if marked and counts[label].get(SPANS) and not by_part["train"][label].get(SPANS)
+        ),
+        overlapping=sum(len(without_overlaps(record.rationales)[1]) for record in parts.own) if marked else 0,
+        refusal=_refusal(parts, len(chosen), schema),
         annotators=tuple(sorted({name for record in everything for name in record.meta["annotators"].split(", ")})),
         modalities=tuple(sorted({record.modality for record in everything if record.modality})),
     )
@@ -122,12 +145,18 @@ def look(everything: Sequence[ReportRecord], schema: Schema, selection: Selectio
 def _counts(records: Sequence[ReportRecord], schema: Schema) -> Counts:
     counts: dict[str, Counter[str]] = {label: Counter() for label in schema.label_ids}
     for record in records:
-        for label, state in record.labels.items():
-            counts[label][state.value] += 1
+        if schema.kind is Kind.FINDINGS:
+            for label, state in record.labels.items():
+                counts[label][state.value] += 1
+            continue
+        for span in record.rationales:
+            counts[span.label][SPANS] += 1
+        for label in marked_labels([record]):
+            counts[label][MARKED] += 1
     return counts
 
 
-def _refusal(parts: Parts, reports: int) -> TrainingRefused | None:
+def _refusal(parts: Parts, reports: int, schema: Schema) -> TrainingRefused | None:
     """Why a run with these reports would be refused."""
     if reports < FEWEST_REPORTS:
         return TrainingRefused(
@@ -137,7 +166,7 @@ def _refusal(parts: Parts, reports: int) -> TrainingRefused | None:
             "reports in the tab “Annotation” or import labelled ones.",
         )
     try:
-        require_workable(parts, reports)
+        (require_marked if schema.kind is Kind.SPANS else require_workable)(parts, reports)
     except TrainingRefused as refusal:
         return refusal
     return None

@@ -80,8 +80,9 @@ def save(
     """Store one save: the report counts as annotated by this user from now on, also with no finding at all.
 
     Findings that are not among `changes` keep their value; a change that changes nothing and answers no suggestion
-    leaves no event. `rationales` are all the evidence that holds after this save. The same `client_uuid` again writes
-    nothing and returns the first result, so a retry is safe; with another report, schema or user it is a `Conflict`.
+    leaves no event. `rationales` are all the evidence that holds after this save, each with its source. The same
+    `client_uuid` again writes nothing and returns the first result, so a retry is safe; with another report, schema or
+    user it is a `Conflict`.
     `seen` is this user's last save of the report that the page knew, 0 for none: another one is `SavedElsewhere`.
     """
     lock_report(session, report_id=report_id)
@@ -144,7 +145,8 @@ def save_imported(
     events = [
         _imported_event(number, label, state) for number, record in saved for label, state in record.labels.items()
     ]
-    spans = [_span(number, rationale) for number, record in saved for rationale in record.rationales]
+    imported = {"source": Source.IMPORT}
+    spans = [_span(number, rationale) | imported for number, record in saved for rationale in record.rationales]
     if events:
         session.execute(insert(LabelEventRow), events)
     if spans:
@@ -365,6 +367,7 @@ def _span(submission_id: int, rationale: Rationale) -> dict[str, Any]:
         "label": rationale.label,
         "start_char": rationale.start,
         "end_char": rationale.end,
+        "source": rationale.source,
     }
 
 
@@ -374,7 +377,7 @@ def _rationales_of(session: Session, submission_ids: Collection[int]) -> dict[in
     for row in session.scalars(
         select(RationaleRow).where(RationaleRow.submission_id.in_(submission_ids)).order_by(RationaleRow.id)
     ):
-        rationale = Rationale(row.label, row.start_char, row.end_char)
+        rationale = Rationale(row.label, row.start_char, row.end_char, source=row.source)
         found[row.submission_id] = (*found.get(row.submission_id, ()), rationale)
     return found
 

@@ -235,7 +235,9 @@ def _carry_evidence(session: Session, ruling: Ruling, submission_id: int) -> Non
         if values.get((ruling.report_id, latest[row.submission_id]), {}).get(row.label) == settled.labels.get(row.label)
     }
     session.add_all(
-        RationaleRow(submission_id=submission_id, label=label, start_char=start, end_char=end)
+        RationaleRow(
+            submission_id=submission_id, label=label, start_char=start, end_char=end, source=Source.ADJUDICATED
+        )
         for label, start, end in sorted(spans)
     )
     session.flush()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import select
 
 from medbertde.store.session import Session, insert
 from medbertde.store.tables import SuggestionRow, utc_now
-from medbertde.types import State, Suggestion
+from medbertde.types import FoundSpan, State, Suggestion
 
 
 def put(session: Session, *, schema_id: str, suggestions: Mapping[int, Suggestion]) -> None:
@@ -22,6 +23,7 @@ def put(session: Session, *, schema_id: str, suggestions: Mapping[int, Suggestio
             "model_version": suggestion.model_version,
             "states": dict(suggestion.states),
             "scores": dict(suggestion.scores),
+            "spans": _kept_spans(suggestion),
             "doubt": max((1 - abs(2 * score - 1) for score in suggestion.scores.values()), default=0.0),
             "created_at": utc_now(),
         }
@@ -42,4 +44,11 @@ def get(session: Session, *, report_id: int, schema_id: str, model_version: str)
     if row is None:
         return None
     states = {label: None if state is None else State(state) for label, state in row.states.items()}
-    return Suggestion(row.model_version, states, dict(row.scores))
+    spans = None if row.spans is None else tuple(FoundSpan(*span) for span in row.spans["spans"])
+    return Suggestion(row.model_version, states, dict(row.scores), spans)
+
+
+def _kept_spans(suggestion: Suggestion) -> dict[str, Any] | None:
+    if suggestion.spans is None:
+        return None
+    return {"spans": [[one.label, one.start, one.end, one.confidence] for one in suggestion.spans]}

@@ -228,16 +228,23 @@ class LabelEventRow(Base):
 
 
 class RationaleRow(Base):
-    """A span that a submission marks as evidence: code points [start_char, end_char) of the text. Append-only."""
+    """A span that a submission marks as evidence: code points [start_char, end_char) of the text. Append-only.
+
+    `source`: how it came about; null for marks from before that was kept.
+    """
 
     __tablename__ = "rationales"
-    __table_args__ = (CheckConstraint("0 <= start_char AND start_char < end_char", name="span_not_empty"),)
+    __table_args__ = (
+        CheckConstraint("0 <= start_char AND start_char < end_char", name="span_not_empty"),
+        one_of("source", Source),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     submission_id: Mapped[int] = mapped_column(ForeignKey("submissions.id"), index=True)
     label: Mapped[str]
     start_char: Mapped[int]
     end_char: Mapped[int]
+    source: Mapped[Source | None]
 
 
 class SkipRow(Base):
@@ -264,7 +271,8 @@ class SkipRow(Base):
 class SuggestionRow(Base):
     """What one model version proposed for a report: states {label: state or null}, scores {label: probability}.
 
-    `doubt` in [0, 1]: 1 where the probability of some finding is one half, 0 where all are 0 or 1.
+    `spans` holds {"spans": [[label, start, end, confidence], …]}, code points of the text; null from a model of
+    findings. `doubt` in [0, 1]: 1 where the probability of some finding is one half, 0 where all are 0 or 1.
     """
 
     __tablename__ = "suggestions"
@@ -276,6 +284,7 @@ class SuggestionRow(Base):
     model_version: Mapped[str]
     states: Mapped[dict[str, Any]]
     scores: Mapped[dict[str, Any]]
+    spans: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     doubt: Mapped[float]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

@@ -191,7 +191,8 @@ def _suggestion_json(suggestion: Suggestion) -> Json:
         label: {"state": state, "confidence": confidence(suggestion, label)}
         for label, state in suggestion.states.items()
     }
-    return {"model_version": suggestion.model_version, "findings": findings}
+    spans = [[one.label, one.start, one.end, one.confidence] for one in suggestion.spans or ()]
+    return {"model_version": suggestion.model_version, "findings": findings, "spans": spans}
 
 
 def _saved_json(saved: SavedWork) -> Json:

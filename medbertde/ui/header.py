@@ -35,17 +35,22 @@ NO_MODEL = Text("noch kein Modell", "no model yet")
 
 
 def slot_titles(services: Services) -> dict[str, Text]:
-    """What models answer for, in the order of the tabs."""
-    schemas = {schema.id: Text(schema.title["de"], schema.title["en"]) for schema in services.reading.schemas()}
-    return {**schemas, FILL_MASK_SLOT: FILL_THE_GAP}
+    """What models answer for, in the order of the tabs; spans, which no tab reads, come last."""
+    titles = {schema.id: Text(schema.title["de"], schema.title["en"]) for schema in services.training.schemas()}
+    read = {schema.id: titles.pop(schema.id) for schema in services.reading.schemas()}
+    return {**read, FILL_MASK_SLOT: FILL_THE_GAP, **titles}
 
 
 def header_line(language: str, services: Services) -> str:
-    """The active model of each task. As code, the names of versions cannot become markup."""
-    active = services.models.versions()
+    """The active model of each task. As code, the names of versions cannot become markup.
+
+    Spans are named once a model marks them: until then nobody misses it on this line.
+    """
+    active, titles = services.models.versions(), slot_titles(services)
+    asked = {FILL_MASK_SLOT, *(schema.id for schema in services.reading.schemas())}
     none = NO_MODEL.say(language)
-    said = {slot: f"`{_inert(active[slot])}`" if slot in active else none for slot in slot_titles(services)}
-    return " · ".join(f"{title.say(language)}: {said[slot]}" for slot, title in slot_titles(services).items())
+    said = {slot: f"`{_inert(active[slot])}`" if slot in active else none for slot in titles}
+    return " · ".join(f"{titles[slot].say(language)}: {said[slot]}" for slot in titles if slot in asked | {*active})
 
 
 def who_line(language: str, services: Services, user: User) -> str:

@@ -40,14 +40,21 @@ UNEXPECTED = Text(
     "Der Wechsel hat nicht funktioniert. Das bisherige Modell antwortet weiter.",
     "The change did not work. The model before goes on answering.",
 )
+NONE_YET = Text(
+    "Dafür gibt es noch kein Modell. Es entsteht im Reiter „Training“ aus markierten Befunden; ein fertiger "
+    "Modellordner lässt sich unten eintragen.",
+    "There is no model for this yet. The tab “Training” makes one from marked reports; a model folder can be entered "
+    "below.",
+)
 OLD_ANSWERS = Text("Das bisherige Modell antwortet weiter.", "The model before goes on answering.")
 
 
 def choices_value(language: str, choices: Sequence[Choice], *, may_switch: bool, busy: str | None) -> dict[str, Any]:
     """The list of models. `busy` is the name of the one that is being loaded; why nothing is offline is said once."""
     offline = any(choice.where is Where.OFFLINE for choice in choices)
+    hint = NO_HUB if offline else NONE_YET if not choices else None
     return {
-        "hint": NO_HUB.say(language) if offline else "",
+        "hint": hint.say(language) if hint else "",
         "items": [_item(language, choice, may_switch, busy) for choice in choices],
     }
 

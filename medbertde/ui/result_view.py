@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from medbertde.schema import Schema, load_schema
+from medbertde.schema import Kind, Schema, load_schema
 from medbertde.services.training import Lineage, RunResult
 from medbertde.types import Metrics
+from medbertde.ui import span_result_view
 from medbertde.ui.findings import STATES
 from medbertde.ui.run_view import RUN_STATES
 from medbertde.ui.words import Text, decimal, signed
@@ -82,6 +83,7 @@ WORDS = {
         "Der Server antwortet nicht. Bitte noch einmal versuchen.", "The server does not answer. Please try again."
     ),
     "more": Text("Weitere werden nicht gezeigt.", "Further ones are not shown."),
+    "card": Text("Modellkarte", "Model card"),
 }
 
 
@@ -90,35 +92,38 @@ def result_value(language: str, result: RunResult | None, *, may_ask: bool) -> d
     if result is None:
         return {}
     schema = load_schema(result.run.schema_id)
+    spans = schema.kind is Kind.SPANS
+    words, figures = (WORDS | span_result_view.WORDS, span_result_view.FIGURES) if spans else (WORDS, FIGURES)
     return {
         "run": result.run.id,
         "language": language,
-        "words": {name: text.say(language) for name, text in WORDS.items()},
-        "verdict": verdict(result).say(language),
+        "words": {name: text.say(language) for name, text in words.items()},
+        "verdict": verdict(result, span_result_view.MAIN if spans else MAIN).say(language),
         "basis": _basis(result).say(language),
-        "figures": [_figure_row(language, result, name) for name in FIGURES],
-        "findings": _findings(language, schema, result),
+        "figures": [_figure_row(language, result, name, *said) for name, said in figures.items()],
+        "findings": (span_result_view.table if spans else _findings)(language, schema, result),
         "reliability": [
             {"name": WORDS[name].say(language), "model": name, "points": _points(result, name)}
             for name in ("old", "new")
             if result.reliability.get(name)
         ],
-        "disputes": _disputes(language, schema, result),
-        "differing": len(result.disputes),
+        "disputes": (span_result_view.disputes if spans else _disputes)(language, schema, result, MOST_LISTED),
+        "differing": len(result.span_disputes if spans else result.disputes),
         "compared": result.old is not None,
-        "doubts": _doubts(language, schema, result),
+        "doubts": None if spans else _doubts(language, schema, result),
         "may_ask": may_ask,
+        "card": result.card,
     }
 
 
-def verdict(result: RunResult) -> Text:
-    """The comparison in one sentence."""
+def verdict(result: RunResult, main: str = MAIN) -> Text:
+    """The comparison in one sentence, by the `main` figure."""
     if result.old is None:
         return Text(
-            "Für diese Untersuchung gab es noch kein Modell, mit dem sich das neue vergleichen ließe.",
-            "There was no model for this examination yet that the new one could be compared with.",
+            "Bisher gab es kein Modell, mit dem sich das neue vergleichen ließe.",
+            "There was no model yet that the new one could be compared with.",
         )
-    found, reports = result.paired.get(MAIN), result.new.n_reports
+    found, reports = result.paired.get(main), result.new.n_reports
     if found is None:
         return Text(
             f"Mit {reports} Befunden lässt sich kein Unterschied berechnen.",
@@ -158,9 +163,8 @@ def _basis(result: RunResult) -> Text:
     )
 
 
-def _figure_row(language: str, result: RunResult, name: str) -> dict[str, Any]:
+def _figure_row(language: str, result: RunResult, name: str, title: Text, meaning: Text) -> dict[str, Any]:
     """A figure of both models with intervals, and the paired difference."""
-    title, meaning = FIGURES[name]
     found = result.paired.get(name)
     return {
         "name": title.say(language),
@@ -216,7 +220,7 @@ def _points(result: RunResult, model: str) -> list[list[float]]:
     return [[one.score, one.share, one.decisions] for one in result.reliability[model]]
 
 
-def _disputes(language: str, schema: Schema, result: RunResult) -> list[dict[str, str]]:
+def _disputes(language: str, schema: Schema, result: RunResult, most: int) -> list[dict[str, str]]:
     yes, no = Text("vorhanden", "present").say(language), Text("nicht vorhanden", "not present").say(language)
     truths: Mapping[bool | None, str] = {True: yes, False: no, None: Text("offen", "left out").say(language)}
     return [
@@ -228,7 +232,7 @@ def _disputes(language: str, schema: Schema, result: RunResult) -> list[dict[str
             "new": f"{yes if one.new_says else no} ({_percent(one.new)})",
             "right": "" if one.truth is None else ("new" if one.truth == one.new_says else "old"),
         }
-        for one in result.disputes[:MOST_LISTED]
+        for one in result.disputes[:most]
     ]
 
 

@@ -11,8 +11,9 @@ from datetime import datetime
 from statistics import fmean
 from typing import Any
 
-from medbertde.schema import load_schema
+from medbertde.schema import Kind, Schema, load_schema
 from medbertde.services.training import RunStatus, TrainingPreview
+from medbertde.services.training_data import MARKED, SPANS
 from medbertde.types import ModelVersion, Run, RunState, State
 from medbertde.ui.findings import STATES
 from medbertde.ui.words import Text, decimal
@@ -45,6 +46,11 @@ PARTS = {
         ),
     ),
 }
+CHOOSES_THE_PASS = Text("Mit ihnen wird der beste Durchgang bestimmt.", "They choose the best pass.")
+COUNTED = {
+    SPANS: Text("Markierungen", "Marks"),
+    MARKED: Text("Befunde mit Markierung", "Reports with a mark"),
+}
 NO_RUN = Text("Es wurde noch kein Training gestartet.", "No training has been started yet.")
 LOADING = Text("Das Modell wird geladen …", "The model is being loaded …")
 MEASURING = Text("Das neue Modell wird geprüft …", "The new model is being measured …")
@@ -64,11 +70,18 @@ def preview_value(language: str, schema_id: str, preview: TrainingPreview) -> di
         "lead": Text(f"{preview.reports} annotierte Befunde.", f"{preview.reports} labelled reports.").say(language),
         "parts": [
             {"count": preview.parts[part], "name": name.say(language), "hint": hint.say(language)}
-            for part, (name, hint) in PARTS.items()
+            for part, (name, hint) in _parts(schema_id).items()
         ],
         "notes": [text.say(language) for text in _notes(schema_id, preview)],
         "refusal": preview.refusal.sentence(language) if preview.refusal else "",
     }
+
+
+def _parts(schema_id: str) -> dict[str, tuple[Text, Text]]:
+    """The parts with what they are for; a model of spans has no thresholds to choose."""
+    if load_schema(schema_id).kind is Kind.FINDINGS:
+        return PARTS
+    return PARTS | {"validation": (PARTS["validation"][0], CHOOSES_THE_PASS)}
 
 
 def _notes(schema_id: str, preview: TrainingPreview) -> list[Text]:
@@ -88,40 +101,68 @@ def _notes(schema_id: str, preview: TrainingPreview) -> list[Text]:
                 f"{preview.disputed} are disputed and not decided: what was read last counts.",
             )
         )
+    return [*notes, *_missing(load_schema(schema_id), preview)]
+
+
+def _missing(schema: Schema, preview: TrainingPreview) -> list[Text]:
+    """Labels that cannot be measured or learnt, and marks that are left out."""
+    notes = []
     if preview.unmeasured:
-        schema = load_schema(schema_id)
-        de, en = (
-            ", ".join(schema.label(one).name[language] for one in preview.unmeasured) for language in ("de", "en")
-        )
+        de, en = _names(schema, preview.unmeasured)
+        said = ("nie markiert", "never marked") if schema.kind is Kind.SPANS else ("nie „vorhanden“", "never “present”")
         notes.append(
             Text(
-                f"Nicht prüfbar, weil im Prüfteil nie „vorhanden“: {de}.",
-                f"Cannot be measured, as never “present” in the test part: {en}.",
+                f"Nicht prüfbar, weil im Prüfteil {said[0]}: {de}.",
+                f"Cannot be measured, as {said[1]} in the test part: {en}.",
+            )
+        )
+    if preview.unlearnt:
+        de, en = _names(schema, preview.unlearnt)
+        notes.append(
+            Text(
+                f"Aus diesen Befunden nicht zu lernen, weil in denen zum Lernen nie markiert: {de}.",
+                f"Cannot be learnt from these reports, as never marked in those to learn from: {en}.",
+            )
+        )
+    if preview.overlapping:
+        notes.append(
+            Text(
+                f"{preview.overlapping} Markierungen überlappen eine längere; gelernt wird nur die längere.",
+                f"{preview.overlapping} marks overlap a longer one; only the longer one is learnt.",
             )
         )
     return notes
 
 
+def _names(schema: Schema, labels: Sequence[str]) -> tuple[str, str]:
+    """The names of labels, in German and English."""
+    de, en = (", ".join(schema.label(one).name[language] for one in labels) for language in ("de", "en"))
+    return de, en
+
+
 def counts_value(language: str, schema_id: str, preview: TrainingPreview) -> dict[str, Any]:
-    """A table: how often each finding has each state, for learning / tuning / testing."""
-    columns = [Text("Befund", "Finding").say(language), *(STATES[state].say(language) for state in State)]
+    """A table: what is counted of each label, for learning / tuning / testing."""
+    schema = load_schema(schema_id)
+    marked = schema.kind is Kind.SPANS
+    name = Text("Art der Textstelle", "Kind of span") if marked else Text("Befund", "Finding")
+    counted = COUNTED if marked else {state.value: STATES[state] for state in State}
     rows = [
         [
             label.name[language],
             *(
-                " / ".join(str(preview.by_part[part][label.id].get(state, 0)) for part in PARTS)
-                if preview.counts[label.id].get(state)
+                " / ".join(str(preview.by_part[part][label.id].get(each, 0)) for part in PARTS)
+                if preview.counts[label.id].get(each)
                 else "–"
-                for state in State
+                for each in counted
             ),
         ]
-        for label in load_schema(schema_id).labels
+        for label in schema.labels
     ]
-    return {"columns": columns, "rows": rows}
+    return {"columns": [name.say(language), *(text.say(language) for text in counted.values())], "rows": rows}
 
 
 def progress_value(language: str, status: RunStatus | None, running: Run | None, waiting: Run | None) -> dict[str, Any]:
-    """The progress card; without a run it keeps its frame and says so. `running` and `waiting` are of any schema."""
+    """The progress card; without a run it only says so. `running` and `waiting` are of any schema."""
     if status is None:
         return {"detail": NO_RUN.say(language), "share": 0, "note": "", "curves": curves_value(language, None)}
     run = status.run

@@ -190,8 +190,9 @@ def _connect_versions(services: Services, parts: _Parts, language: gr.Radio, tab
     parts.result.take.click(take_over, [*asked, *chosen], parts.everything, **swapping)
     parts.result.undo.click(undo, [*asked, *chosen], parts.everything, **swapping)
     parts.earlier.back.click(go_back, [*asked, parts.earlier.version, *chosen], parts.everything, **swapping)
-    seen = [tab.select, parts.choices.schema.change]
-    gr.on(seen, refresh, [*asked, *chosen], parts.everything, **PRIVATE)
+    tab.select(refresh, [*asked, *chosen], parts.everything, **PRIVATE)
+    # By itself: of several changes the last one counts, also while the tab is still being filled.
+    parts.choices.schema.change(refresh, [*asked, *chosen], parts.everything, **PRIVATE)
     on_switch(language, refresh, [*asked, *chosen], parts.everything)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
+from medbertde.schema import Kind, load_schema
 from medbertde.services import Services
 from medbertde.services.exchange.incoming.plan import iso_date
 from medbertde.services.training import Base, Choices, Selection
@@ -25,9 +26,7 @@ UNCERTAIN = {
     "present": Text("vorhanden", "present"),
     "ignore": Text("weglassen", "left out"),
 }
-COUNTS_ABOUT = Text(
-    "Anzahl der Befunde zum Lernen / Einstellen / Prüfen.", "Number of reports to learn from / to tune / to test."
-)
+COUNTS_ABOUT = Text("Anzahl zum Lernen / Einstellen / Prüfen.", "Numbers to learn from / to tune / to test.")
 Updates = dict[Block, Any]
 
 
@@ -54,19 +53,19 @@ class ChoiceParts:
     @property
     def shown(self) -> list[Block]:
         """What the preview changes."""
-        return [self.amount, self.counts, self.base, self.people, self.modality]
+        return [self.amount, self.counts, self.base, self.uncertain, self.people, self.modality]
 
 
 def build_choices(services: Services, words: Words) -> ChoiceParts:
     """The layout."""
-    schemas = services.reading.schemas()
+    schemas = services.training.schemas()
     titles = [(Text(schema.title["de"], schema.title["en"]), schema.id) for schema in schemas]
     schema = words(
         gr.Radio, titles, value=schemas[0].id, label=Text("Untersuchung", "Examination"), show_label=False,
         container=False, elem_id="train-schema",
     )  # fmt: skip
     amount = Card("preview", {}, elem_id="train-amount")
-    with words(gr.Accordion, Text("Annotationen je Befund", "Labels per finding"), open=False):
+    with words(gr.Accordion, Text("Annotationen im Einzelnen", "Labels in detail"), open=False):
         words(gr.Markdown, COUNTS_ABOUT)
         counts = Card("table", {}, elem_id="train-counts")
     with words(gr.Accordion, Text("Befunde auswählen", "Choose reports"), open=False):
@@ -156,6 +155,7 @@ def preview_of(
         parts.amount: run_view.preview_value(language, schema_id, preview),
         parts.counts: run_view.counts_value(language, schema_id, preview),
         parts.base: gr.update(choices=_base_choices(language, services.training.bases(user, schema_id))),
+        parts.uncertain: gr.update(visible=load_schema(schema_id).kind is Kind.FINDINGS),
         parts.people: gr.update(choices=list(preview.annotators)),
         parts.modality: gr.update(choices=modalities),
     }

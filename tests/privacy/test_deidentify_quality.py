@@ -11,10 +11,11 @@ from medbertde.__main__ import main
 from medbertde.privacy.kinds import Kind
 from medbertde.types import InvalidFile
 from train import deidentify_quality as quality
+from train import letters
 
 
 def test_recall_and_precision_are_counted_in_letters_and_spans() -> None:
-    letter = quality.parse("a", "Frau {patient:Kasulke} aus {city:Xqz} kam am {date:12.03.2021} zu Dr. Moor.")
+    letter = letters.parse("a", "Frau {patient:Kasulke} aus {city:Xqz} kam am {date:12.03.2021} zu Dr. Moor.")
     one = quality.outcome(letter)
     chars, spans = quality.recall([one])
     assert (spans.part, spans.whole) == (2, 3)
@@ -26,7 +27,7 @@ def test_recall_and_precision_are_counted_in_letters_and_spans() -> None:
 
 def test_a_mark_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(InvalidFile, match="unknown kind 'patiant'"):
-        quality.parse("a", "{patiant:Kasulke}")
+        letters.parse("a", "{patiant:Kasulke}")
 
 
 def test_a_share_of_nothing_is_no_number() -> None:
@@ -41,17 +42,17 @@ def test_dates_in_reports_are_no_wrong_spans() -> None:
 
 
 def test_every_part_has_its_letters() -> None:
-    sizes = {part: len(quality.read_letters(part)) for part in quality.PARTS}
+    sizes = {part: len(letters.read_letters(part)) for part in quality.PARTS}
     assert sizes["heldout"] == 25
     assert sizes["pure"] == 20
     assert sum(sizes.values()) >= 60
-    assert not any(letter.marks for letter in quality.read_letters("pure"))
-    assert {mark.kind for letter in quality.read_letters("heldout") for mark in letter.marks} == set(Kind)
+    assert not any(letter.marks for letter in letters.read_letters("pure"))
+    assert {mark.kind for letter in letters.read_letters("heldout") for mark in letter.marks} == set(Kind)
 
 
 def test_a_folder_without_letters_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidFile, match=r"has no letters tune_\*\.txt"):
-        quality.read_letters("tune", tmp_path)
+        letters.read_letters("tune", tmp_path)
 
 
 class TestCommand:

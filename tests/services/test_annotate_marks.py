@@ -121,7 +121,7 @@ class TestSpans:
             (record,) = labels.labelled_records(session, schema_id="medication")
         assert (record.labels, record.rationales) == ({}, (drug,))
 
-    def test_models_training_and_classification_know_findings_only(self) -> None:
+    def test_classification_and_quality_know_findings_only(self) -> None:
         assert "medication" not in schemas.schema_ids()
         assert "medication" in schemas.schema_ids(kinds=schemas.ALL_KINDS)
 

@@ -106,6 +106,7 @@ RIGHTS: dict[str, Open | tuple[Role, bool]] = {
         ],
         (CURATOR, not TERMS),
     ),
+    "Training.schemas": NO_DATA,
     "Training.may_train": Open("says what the role of the user given allows"),
     "Training.report": (CURATOR, TERMS),
     "Training.ask_for_review": (ADMIN, TERMS),

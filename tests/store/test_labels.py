@@ -161,7 +161,8 @@ def test_append_only_tables_refuse_changes(
 def test_reopening_brings_back_comment_flag_and_evidence_of_the_last_save(
     database: Database, report_ids: tuple[int, ...], anna: User
 ) -> None:
-    first, second = Rationale("Erguss", 10, 16), Rationale("Stauung", 24, 31)
+    first = Rationale("Erguss", 10, 16, source=Source.SUGGESTION_CHANGED)
+    second = Rationale("Stauung", 24, 31, source=Source.HUMAN)
     of: dict[str, Any] = {"report_id": report_ids[0], "user_id": anna.id}
     with database.write() as session:
         labels.save(session, **of, **XRAY, changes=[], client_uuid="1", comment="unklar", rationales=[first])
@@ -170,6 +171,7 @@ def test_reopening_brings_back_comment_flag_and_evidence_of_the_last_save(
         assert labels.latest_submission(session, schema_id="chest_ct", **of) is None
     assert found is not None
     assert (found.annotator, found.comment, found.flagged, found.rationales) == ("anna", "", True, (second, first))
+    assert [mark.source for mark in found.rationales] == [second.source, first.source]
 
 
 def test_recent_reports_are_listed_once_with_the_newest_first(
@@ -231,6 +233,7 @@ def test_imported_labels_are_kept_with_their_source_and_never_override_people(
         history = labels.history(session, report_id=report_ids[1])
     assert [record.labels for record in records] == [{"Erguss": State.ABSENT}, imported.labels, {}]
     assert records[1].rationales == (span,)
+    assert records[1].rationales[0].source is Source.IMPORT
     assert {revision.source for revision in history} == {Source.IMPORT}
 
 

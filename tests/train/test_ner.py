@@ -99,8 +99,10 @@ class TestRunFolder:
         assert 0 < low <= written["new"]["f1_micro"] <= high <= 1
         assert written["old"]["f1_micro"] < written["new"]["f1_micro"]
         assert written["paired"]["f1_micro"]["low"] > 0
-        assert written["label_intervals"]["Dosis"]["f1"][1] == 1.0
-        assert written["label_intervals"]["Diagnose"]["f1"] is None, "no diagnosis is annotated"
+        of_labels = written["label_intervals"]
+        assert of_labels["new"]["Dosis"]["f1"][1] == 1.0
+        assert of_labels["old"]["Dosis"]["f1"][1] < of_labels["new"]["Dosis"]["f1"][0]
+        assert of_labels["new"]["Diagnose"]["f1"] is None, "no diagnosis is annotated"
         assert written["new"]["per_label"]["Diagnose"]["positives"] == 0
         table = (folder / "figures.md").read_text(encoding="utf-8").splitlines()
         assert [row.split("|")[1].strip() for row in table[2:]] == [*SCHEMA.label_ids, "macro", "micro"]

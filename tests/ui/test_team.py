@@ -60,7 +60,7 @@ def study(shared_site: Site) -> Site:
 def open_team(site: Site, name: str = "anna", **options: object) -> Page:
     page = site.open("Annotation", name=name, **options)
     page.get_by_role("tab", name="Team & Prüfung").click()
-    page.wait_for_selector("#team-people table:visible")
+    page.wait_for_selector("#team-people :is(table, .mb-hint):visible")
     return page
 
 

@@ -211,5 +211,5 @@ def test_too_few_labels_are_refused_with_what_to_do(site: Site) -> None:
     page.click("#train-start")
     expect_refusal(page, "für ein Training sind mindestens 12 nötig")
     page.click("#train-schema >> text=CT-Thorax")
-    page.click("text=Annotationen je Befund")
+    page.click("text=Annotationen im Einzelnen")
     expect(page.locator("#train-counts")).to_contain_text("Lungenembolie")

@@ -21,10 +21,10 @@ async function ask(name, report) {
 async function toggle(key, report) {
   if (open?.key === key) open = null;
   else {
-    open = { key, text: "…" };
+    open = { key, text: "…", failed: true };
     paint();
     const answer = await ask("held_report", report);
-    if (open?.key === key) open = { key, text: answer.ok ? answer.text : answer.message };
+    if (open?.key === key) open = { key, text: answer.ok ? answer.text : answer.message, failed: !answer.ok };
   }
   paint(key);
 }
@@ -42,7 +42,34 @@ function row(kind, index, item, cells) {
     el("button", { type: "button", class: "mt-open", "aria-expanded": String(opened), "data-key": key,
       onclick: () => toggle(key, item.report) }, el("span", { class: "mt-report" }, item.report), cells),
     kind === "doubt" ? review(key, item.report) : null,
-    opened ? el("div", { class: "mb-report mt-text" }, open.text) : null);
+    opened ? el("div", { class: "mb-report mt-text" }, item.marks && !open.failed ? marked(open.text, item.marks) : open.text) : null,
+    opened && item.marks && !open.failed ? legend(open.text, item.marks) : null);
+}
+
+// A report with the annotated places and those of both models as lines below the words, at three heights. Places are
+// code points, as the server counts them.
+const MARKED = ["truth", "old", "new"];
+
+function marked(text, marks) {
+  const points = Array.from(text);
+  const within = (at, [start, end]) => start <= at && at < end;
+  const cuts = [0, points.length, ...MARKED.flatMap((name) => marks[name].flat())].filter((at) => at <= points.length);
+  const ends = [...new Set(cuts)].sort((one, other) => one - other);
+  return ends.slice(1).map((end, index) => {
+    const piece = points.slice(ends[index], end).join("");
+    const by = MARKED.filter((name) => marks[name].some((span) => within(ends[index], span)));
+    return by.length ? el("mark", { class: ["mt-span", ...by.map((name) => `mt-by-${name}`)].join(" ") }, piece) : piece;
+  });
+}
+
+function legend(text, marks) {
+  const { words, language } = props.value;
+  const [left, right] = language === "en" ? "“”" : "„“";
+  const points = Array.from(text);
+  const said = ([start, end]) => left + points.slice(start, end).join("").replace(/\s+/g, " ") + right;
+  const quoted = (spans) => spans.map(said).join(", ");
+  return el("dl", { class: "mt-spans" }, MARKED.map((name) => el("div", {},
+    el("dt", {}, el("i", { class: `mt-key mt-key-${name}` }), words[name]), el("dd", {}, quoted(marks[name]) || words.nothing))));
 }
 
 function review(key, report) {
@@ -127,9 +154,10 @@ function draw(value) {
       el("span", item.right === "old" ? { class: "mt-right" } : {}, `${words.old}: ${item.old}`),
       el("span", item.right === "new" ? { class: "mt-right" } : {}, `${words.new}: ${item.new}`)]),
       value.differing > value.disputes.length ? el("p", { class: "mb-hint" }, words.more) : null) : null,
-    part(words.doubts, value.doubts.length, el("p", { class: "mb-hint" }, words.about_doubts),
+    value.doubts ? part(words.doubts, value.doubts.length, el("p", { class: "mb-hint" }, words.about_doubts),
       list("doubt", value.doubts, words.no_doubts, (item) => [
-        el("span", { class: "mt-label" }, `${item.label}: ${item.given}`), el("span", {}, item.probability)])),
+        el("span", { class: "mt-label" }, `${item.label}: ${item.given}`), el("span", {}, item.probability)])) : null,
+    value.card ? part(words.card, null, el("div", { class: "mt-card", tabindex: "0" }, value.card)) : null,
   ];
 }
 

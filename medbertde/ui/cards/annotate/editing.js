@@ -1,5 +1,6 @@
 // What an annotator changes in a report: values, marked words, flag and remark; every step can be undone.
-// A mark is {label, start, end} in units of the text; marks of one label that overlap become one.
+// A mark is {label, start, end} in units of the text; marks of one label that overlap become one. In a schema of spans
+// what the model suggests comes as marks that are still open: {…, open: true, confidence}, see suggesting.js.
 
 function prepare(raw) {
   const values = {};
@@ -9,9 +10,9 @@ function prepare(raw) {
     }
   }
   const { proposals = [], ...rest } = raw;
-  const marks = (raw.saved?.rationales ?? []).map(([label, start, end]) => ({
-    label, start: toUnits(raw.text, start), end: toUnits(raw.text, end),
-  }));
+  const marks = raw.saved
+    ? raw.saved.rationales.map(([label, start, end]) => placed(raw.text, { label, start, end }))
+    : suggestedMarks(raw);
   const item = {
     ...rest, values, marks, touched: new Set(), undo: [], dirty: false, activeMs: 0, shownAt: 0, weighed: null,
     comment: raw.saved?.comment ?? "", flagged: raw.saved?.flagged ?? false, saved: Boolean(raw.saved),
@@ -20,6 +21,8 @@ function prepare(raw) {
   takeProposals(item, proposals);
   return item;
 }
+
+const placed = (text, span) => ({ ...span, start: toUnits(text, span.start), end: toUnits(text, span.end) });
 
 function change(apply) {
   const { item } = desk();
@@ -45,11 +48,13 @@ function setValue(label, state, moveOn) {
 
 function addMark(label, start, end) {
   change((item) => {
-    const touching = item.marks.filter((mark) => mark.label === label && mark.start < end && start < mark.end);
+    const overlapping = item.marks.filter((mark) => mark.start < end && start < mark.end);
+    const touching = overlapping.filter((mark) => mark.label === label && !isOpen(item, mark));
     const merged = touching.reduce(
       (one, other) => ({ label, start: Math.min(one.start, other.start), end: Math.max(one.end, other.end) }),
       { label, start, end });
-    item.marks = [...item.marks.filter((mark) => !touching.includes(mark)), merged];
+    const stays = (mark) => !touching.includes(mark) && !(isOpen(item, mark) && overlapping.includes(mark));
+    item.marks = [...item.marks.filter(stays), merged];
     item.marks.sort((one, other) => one.start - other.start || one.end - other.end);
     desk().selected = labels().findIndex((one) => one.id === label);
   });

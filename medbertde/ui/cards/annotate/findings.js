@@ -70,7 +70,7 @@ function paintRow({ label, row, values, hint, count, chips }, item, selected) {
   row.classList.toggle("ma-open", open);
   row.classList.toggle("ma-selected", selected);
   row.setAttribute("aria-current", String(selected));
-  if (chips) return chips.replaceChildren(...marks.map((mark) => drawChip(item, mark)));
+  if (chips) return chips.replaceChildren(...marks.map((mark) => (isOpen(item, mark) ? drawOpenMark : drawChip)(item, mark)));
   const odd = marks.length > 0 && state === "none";
   const offered = proposalsOf(item, label.id).length;
   count.textContent = [marks.length || "", offered ? `+${offered}` : ""].join(" ").trim();
@@ -91,11 +91,11 @@ function hintText(proposed, open, value) {
 }
 
 function drawChip(item, mark) {
-  const text = item.text.slice(mark.start, mark.end).replace(/\s+/g, " ");
+  const text = quoteOf(item, mark);
   const label = say(`Markierung „${text}“ entfernen`, `Remove the mark “${text}”`);
   const chip = el("button", { type: "button", class: "ma-chip", onclick: () => removeMark(mark), "aria-label": label, title: label },
     el("span", { class: "ma-chip-text" }, text), el("span", { "aria-hidden": "true" }, "×"));
-  chip.style.setProperty("--ma-own", schema().labels.find((one) => one.id === mark.label).colour);
+  chip.style.setProperty("--ma-own", colourOf(mark.label));
   return chip;
 }
 

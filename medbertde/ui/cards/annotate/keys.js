@@ -46,7 +46,9 @@ function plainAction(key) {
   if (!desk().item) return null;
   const named = {
     4: toggleFlag, 5: () => parts.comment.focus(), 6: toggleMarking, 7: onlySpans() ? null : toggleModel,
-    8: toggleSheet, 9: openSkip, "+": acceptProposals, "-": rejectProposals, "/": parts.search.hidden ? null : () => parts.search.focus(),
+    8: toggleSheet, 9: openSkip, 
+    "+": onlySpans() ? confirmAllMarks : acceptProposals, "-": onlySpans() ? dropAllMarks : rejectProposals,
+    "/": parts.search.hidden ? null : () => parts.search.focus(),
   };
   if (key in named) return named[key];
   const value = onlySpans() ? null : VALUES.find((one) => one.key === key);
@@ -70,7 +72,8 @@ function keyList() {
     ["6", say("Wörter markieren an und aus", "Marking words on and off")],
     ...(onlySpans() ? [] : [["7", say("Zeigen, worauf das Modell achtet", "Show what the model looks at")]]),
     ["8", say("Erklärung und Leitlinie zum gewählten Befund", "Explanation and guideline of the chosen finding")],
-    ...(onlySpans() ? [] : [["+  −", say("Vorgeschlagene Begründung übernehmen, verwerfen", "Accept or turn down a proposed rationale")]]),
+    ["+  −", onlySpans() ? say("Alle vorgeschlagenen Markierungen bestätigen, verwerfen", "Confirm or turn down all suggested marks")
+      : say("Vorgeschlagene Begründung übernehmen, verwerfen", "Accept or turn down a proposed rationale")],
     ["9", say("Befund überspringen, mit Grund", "Skip the report, with a reason")],
     ...(parts.search.hidden ? [] : [["/", say("Befund suchen", "Search for a finding")]]),
     ["?", say("Diese Hilfe", "This help")],

@@ -11,9 +11,9 @@ function takeProposals(item, found) {
   news.forEach((one) => item.proposed.add(key(one)));
   const marked = ({ label, start, end }) =>
     item.marks.some((mark) => mark.label === label && mark.start <= start && end <= mark.end);
-  const placed = news.map((one) => ({ ...one, start: toUnits(item.text, one.start), end: toUnits(item.text, one.end) }));
+  const fresh = news.map((one) => placed(item.text, one));
   const labelled = new Set(news.map(({ label }) => label)); // a newer proposal of a finding takes the place of the older
-  item.proposals = [...item.proposals.filter(({ label }) => !labelled.has(label)), ...placed.filter((one) => !marked(one))];
+  item.proposals = [...item.proposals.filter(({ label }) => !labelled.has(label)), ...fresh.filter((one) => !marked(one))];
   return true;
 }
 
@@ -54,23 +54,28 @@ async function fetchProposals() {
   if (changed.length) paint();
 }
 
+// A span that waits for a yes or no: its words with `more` behind them, and a cross.
+function drawOffer(item, span, accept, reject, more) {
+  const text = quoteOf(item, span);
+  const node = el("span", { class: "ma-proposal" },
+    el("button", { type: "button", class: "ma-accept", onclick: accept,
+      "aria-label": say(`„${text}“ als Markierung übernehmen`, `Accept “${text}” as a mark`) },
+    el("span", { class: "ma-chip-text" }, text), more),
+    el("button", { type: "button", class: "ma-reject", onclick: reject,
+      "aria-label": say(`Vorschlag „${text}“ verwerfen`, `Turn down the proposal “${text}”`) }, "×"));
+  node.style.setProperty("--ma-own", colourOf(span.label));
+  return node;
+}
+
+const quoteOf = (item, { start, end }) => item.text.slice(start, end).replace(/\s+/g, " ");
+const colourOf = (label) => schema().labels.find(({ id }) => id === label).colour;
+
 // The proposed spans of the chosen finding, each to be accepted or turned down.
 function drawProposals(item, label) {
   const found = proposalsOf(item, label.id);
   if (!found.length) return [];
   const { de, en } = VALUES.find((one) => one.state === found[0].state);
-  const quote = (one) => item.text.slice(one.start, one.end).replace(/\s+/g, " ");
-  const chip = (one) => {
-    const text = quote(one);
-    const node = el("span", { class: "ma-proposal" },
-      el("button", { type: "button", class: "ma-accept", onclick: () => acceptProposal(one),
-        "aria-label": say(`„${text}“ als Markierung übernehmen`, `Accept “${text}” as a mark`) },
-      el("span", { class: "ma-chip-text" }, text), el("kbd", {}, "+")),
-      el("button", { type: "button", class: "ma-reject", onclick: () => rejectProposal(one),
-        "aria-label": say(`Vorschlag „${text}“ verwerfen`, `Turn down the proposal “${text}”`) }, "×"));
-    node.style.setProperty("--ma-own", label.colour);
-    return node;
-  };
+  const chip = (one) => drawOffer(item, one, () => acceptProposal(one), () => rejectProposal(one), el("kbd", {}, "+"));
   const said = el("span", { class: "ma-quietly" }, say(
     `Vom Modell als Begründung für „${de}“ vorgeschlagen, noch nicht bestätigt:`,
     `Proposed by the model as evidence for “${en}”, not confirmed yet:`));

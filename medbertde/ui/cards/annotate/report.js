@@ -42,7 +42,7 @@ function paintReport(item) {
   const marks = item.marks.filter((mark) => mark.label === label.id);
   if (!onlySpans() && marks.length) parts.chips.replaceChildren(...marks.map((mark) => drawChip(item, mark)));
   else parts.chips.replaceChildren(el("p", { class: "ma-quietly" }, markingHint(label)));
-  parts.proposals.replaceChildren(...drawProposals(item, label));
+  parts.proposals.replaceChildren(...(onlySpans() ? drawOpenNote(item) : drawProposals(item, label)));
   parts.figures.textContent = modelSentence(item);
 }
 
@@ -61,7 +61,7 @@ function paintText(item) {
   const weighed = model.on && model.weighed && JSON.parse(model.key)[0] === item.id ? model.weighed.units : [];
   const chosen = selectedLabel().id;
   const coloured = item.marks.length || item.proposals.length ? chosen : "";
-  const drawn = JSON.stringify([item.id, item.marks, item.proposals, coloured, caret, weighed.length ? model.key : ""]);
+  const drawn = JSON.stringify([item.id, item.saved, item.marks, item.proposals, coloured, caret, weighed.length ? model.key : ""]);
   if (parts.text.dataset.drawn === drawn) return;
   const other = parts.text.dataset.report !== String(item.id);
   Object.assign(parts.text.dataset, { drawn, report: item.id });
@@ -71,8 +71,9 @@ function paintText(item) {
 
 // The text cut wherever a mark, the caret or a weighed word begins or ends.
 function pieces(item, caret, weighed, chosen) {
-  const { text, marks } = item;
-  const proposed = proposalsOf(item, chosen);
+  const { text } = item;
+  const marks = item.marks.filter((mark) => !isOpen(item, mark));
+  const proposed = [...proposalsOf(item, chosen), ...openMarks(item)];
   const cuts = new Set([0, text.length, ...(caret ?? []), ...[...marks, ...proposed].flatMap(({ start, end }) => [start, end]),
     ...weighed.flatMap(([start, end]) => [start, end])]);
   const ends = [...cuts].sort((one, other) => one - other);
@@ -84,7 +85,7 @@ function pieces(item, caret, weighed, chosen) {
     const inCaret = caret && caret[0] <= start && end <= caret[1];
     const share = word?.[2] ?? 0;
     const piece = text.slice(start, end);
-    const offered = proposed.some((one) => one.start < end && start < one.end);
+    const offered = proposed.find((one) => one.start < end && start < one.end);
     if (!covering.length && !inCaret && !offered && Math.abs(share) < 0.04) return document.createTextNode(piece);
     return drawPiece(piece, { covering, lanes, inCaret, share, chosen, offered });
   });
@@ -94,14 +95,14 @@ function drawPiece(piece, { covering, lanes, inCaret, share, chosen, offered }) 
   const node = el(covering.length ? "mark" : "span", {
     class: ["ma-piece", inCaret && "ma-caret", offered && "ma-offered", covering.some(({ label }) => label === chosen) && "ma-chosen"].filter(Boolean).join(" "),
     "data-labels": covering.length ? covering.map(({ label }) => label).join(" ") : null,
-    title: covering.length ? covering.map(({ label }) => tell(nameOf(label))).join(", ") : null,
+    title: [...covering, ...(offered && onlySpans() ? [offered] : [])].map(({ label }) => tell(nameOf(label))).join(", ") || null,
   }, piece);
   for (const mark of covering) {
-    const colour = schema().labels.find(({ id }) => id === mark.label).colour;
+    const colour = colourOf(mark.label);
     node.style.setProperty(`--ma-lane-${lanes.get(mark)}`, `color-mix(in srgb, ${colour} var(--ma-mix), white)`);
     if (mark.label === chosen) node.style.setProperty("--ma-own", colour);
   }
-  if (offered) node.style.setProperty("--ma-own", schema().labels.find(({ id }) => id === chosen).colour);
+  if (offered) node.style.setProperty("--ma-own", colourOf(offered.label));
   if (Math.abs(share) >= 0.04) {
     const towards = share > 0 ? "var(--mb-for)" : "var(--mb-against)";
     node.style.setProperty("background-color", `color-mix(in srgb, ${towards} ${Math.round(60 * Math.abs(share))}%, transparent)`);
