@@ -54,7 +54,8 @@ class Epochs:
             drawn += [run_together(self._sentences, rng) for _ in range(self._config.run_together)]
         if self._lexicon:
             drawn += [cue_sentence(self._lexicon, rng) for _ in range(self._config.cues)]
-            drawn = [self._below(record, rng) for record in drawn]
         if self._as_written or not epoch:
             return drawn
+        if self._lexicon:
+            drawn = [self._below(record, rng) for record in drawn]
         return [replace(record, text=vary(record.text, rng) or record.text) for record in drawn]

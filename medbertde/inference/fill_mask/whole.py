@@ -8,12 +8,12 @@ outside of the sentence, in a list item that could hold any word:
 - for single pieces, where it expects them: in ``- [MASK] ##en.`` or in ``- [MASK] und.`` (many such at once);
 - for several pieces, how likely each is behind those before it: ``##n`` in ``- Blutung [MASK].``.
 
-Measured on the embedded model (held-out loss 3.0) against the words of this project's reports. Single pieces, 3,900
+Measured on an embedded model (held-out loss 3.0) against the words of this project's reports. Single pieces, 3,900
 beginnings of two letters and more: 84 % of those that are a whole word in under 2 % of their uses are found, and 0.9 %
 of the running text's whole words are taken for beginnings (area under the ROC curve 0.98). Several pieces, 401
 candidates for 135 gaps in held-out reports: together with what `search` asks in the sentence, nine of ten of the 287
-that stand in some report are kept and two thirds of the others dropped (0.89). A model that has learned little finds
-few of either.
+that stand in some report are kept and two thirds of the others dropped (0.89); with today's model (2.77) and limit, in
+80 gaps of the test reports, 31 of 35 and all 6 others. A model that has learned little finds few of either.
 """
 
 from __future__ import annotations
