@@ -13,6 +13,7 @@ import json
 import sys
 import threading
 import time
+import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,9 +21,12 @@ SCHEMA = "chest_xray"
 PATIENCE_S = 120.0
 
 
-def ask(connection: http.client.HTTPConnection, text: str) -> dict[str, Any]:
-    """One question to the public endpoint as `gradio_client` puts it: join the queue, then read the event's stream."""
-    body = json.dumps({"data": [text, SCHEMA, False]})
+def ask(connection: http.client.HTTPConnection, session: str, text: str) -> dict[str, Any]:
+    """One question to the public endpoint: join the queue, then read the event's stream.
+
+    A client keeps one `session` as a page does; for each new one Gradio writes down the whole page first.
+    """
+    body = json.dumps({"data": [text, SCHEMA, False], "session_hash": session})
     connection.request("POST", "/gradio_api/call/classify", body, {"Content-Type": "application/json"})
     joined = connection.getresponse()
     told = json.loads(joined.read())
@@ -46,10 +50,11 @@ def work(url: str, texts: list[str], clients: int, requests: int) -> dict[str, A
 
     def client() -> None:
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
+        session = uuid.uuid4().hex
         try:
             while (number := next(numbers)) < requests:
                 at, start = number % len(texts), time.perf_counter()
-                told = ask(connection, texts[at])
+                told = ask(connection, session, texts[at])
                 found.append({"text": at, "ms": (time.perf_counter() - start) * 1000, **told})
                 if "busy" in told:
                     time.sleep(0.05)  # the next question, a little later

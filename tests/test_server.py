@@ -8,17 +8,17 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import anyio
 import gradio as gr
 import gradio.oauth
 import httpx
 import itsdangerous
 import pytest
+from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 
 from medbertde.services import Services, open_services
@@ -33,6 +33,8 @@ from medbertde.ui.layout import build_page
 from medbertde.ui.server import build_server, started
 from medbertde.ui.telemetry import Telemetry
 from tests.launch import free_port, password_of
+
+T = TypeVar("T")
 
 ROLES = {"chefin": Role.ADMIN, "anna": Role.ANNOTATOR, "ben": Role.VIEWER, "neu": Role.VIEWER}
 TEXT = "Kein [MASK] eines Pneumothorax im Befund von Mustermann."
@@ -358,6 +360,12 @@ def test_each_request_leaves_one_json_line_without_report_text(
 # ------------------------------------------------------------------------------------------------ the other profiles
 
 
+def in_a_loop(ask: Callable[..., Awaitable[T]], *arguments: object) -> T:
+    """Run in an event loop of its own: the browser tests have one running in this thread."""
+    with start_blocking_portal() as portal:
+        return portal.call(ask, *arguments)
+
+
 def answered(site: Site, profile: str, path: str, **headers: str) -> httpx.Response:
     """What the guard answers in another profile, before an app that says who is asking."""
 
@@ -374,7 +382,7 @@ def answered(site: Site, profile: str, path: str, **headers: str) -> httpx.Respo
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7860") as client:
             return await client.get(path, headers=headers)
 
-    return anyio.run(ask)
+    return in_a_loop(ask)
 
 
 def test_on_a_laptop_only_its_own_names_are_answered_and_no_proxy(site: Site) -> None:
@@ -415,13 +423,13 @@ def test_who_signs_in_through_the_hub_annotates_under_that_name(site: Site, monk
         async with httpx.AsyncClient(transport=transport, base_url="https://space.example") as client:
             return await client.get("/login/done", headers={"cookie": cookie})
 
-    done = anyio.run(come_back, f"session={signer.sign(said).decode()}")
+    done = in_a_loop(come_back, f"session={signer.sign(said).decode()}")
     assert (done.status_code, done.headers["location"]) == (303, "/")
     token = re.search(r"medbertde-session=([\w-]+)", ", ".join(done.headers.get_list("set-cookie")))
     assert token is not None
     user = accounts.user_of(token[1])
     assert user is not None
     assert (user.name, user.role) == ("hf-mia", Role.ANNOTATOR)
-    forged = anyio.run(come_back, f"session={said.decode()}")
+    forged = in_a_loop(come_back, f"session={said.decode()}")
     assert (forged.status_code, forged.headers["location"]) == (303, "/login")
     assert "medbertde-session" not in str(forged.headers)

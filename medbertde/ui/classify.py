@@ -17,10 +17,9 @@ from medbertde.ui.evidence import Panel, draw, sent
 from medbertde.ui.findings import Shown, findings_value
 from medbertde.ui.screening import Note
 from medbertde.ui.switch import on_switch
-from medbertde.ui.view import PRIVATE, caller, refusals
+from medbertde.ui.view import PRIVATE, SIMULTANEOUS, caller, refusals
 from medbertde.ui.words import Text, Words
 
-SIMULTANEOUS: dict[str, Any] = {"concurrency_id": "classify", "concurrency_limit": 8}  # the runtime joins them
 LINES = 12  # of the text field, whatever it holds, so that nothing below it jumps
 NO_EXAMPLE = Text("Bitte wählen …", "Please choose …")
 

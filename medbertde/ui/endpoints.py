@@ -16,7 +16,7 @@ from medbertde.services import Services
 from medbertde.services.screening import Dates, Replace
 from medbertde.types import InvalidText, State, User, UserError
 from medbertde.ui.screening_view import NO_GUARANTEE
-from medbertde.ui.view import NO_REQUEST, caller, refusals_in_both
+from medbertde.ui.view import NO_REQUEST, SIMULTANEOUS, caller, refusals_in_both
 
 Choice = TypeVar("Choice", bound=StrEnum)
 METHOD = "layer_integrated_gradients"  # of explanation; a refusal names the others
@@ -25,7 +25,8 @@ METHOD = "layer_integrated_gradients"  # of explanation; a refusal names the oth
 def build(services: Services) -> None:
     """Add the endpoints to the page."""
     public = _Endpoints(services)
-    for endpoint in (public.classify, public.fill_mask, public.explain, public.deidentify):
+    gr.api(refusals_in_both(public.classify), api_name="classify", **SIMULTANEOUS)
+    for endpoint in (public.fill_mask, public.explain, public.deidentify):
         gr.api(refusals_in_both(endpoint), api_name=endpoint.__name__, concurrency_id="model")
 
 

@@ -25,6 +25,7 @@ REFUSED = Text("Nicht möglich", "Not possible")
 NO_REQUEST: gr.Request = None  # type: ignore[assignment]
 NO_EVENT: gr.EventData = None  # type: ignore[assignment]
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+SIMULTANEOUS: dict[str, Any] = {"concurrency_id": "classify", "concurrency_limit": 8}  # the runtime joins them
 MODEL_CALL: dict[str, Any] = {**PRIVATE, "concurrency_id": "model"}  # one answer of a model at a time
 
 
