@@ -8,12 +8,14 @@ from __future__ import annotations
 import http.client
 import json
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+from tests.threads import at_once
 
 NAMES = tuple(f"bench-{number}" for number in range(8))
 VALUES = {"Erguss": "present", "ZVK": "absent", "Stauung": "uncertain", "Pneumothorax": "absent"}
@@ -50,25 +52,15 @@ def annotator(url: str, card: int, name: str) -> Iterator[float]:
 def in_threads(workers: list[Iterator[float]], seconds: float) -> list[float]:
     """Run all for some seconds: how long it took, then what they yielded. A worker that fails fails the call."""
     times: list[float] = []
-    failures: list[Exception] = []
     start = time.perf_counter()
 
     def run(worker: Iterator[float]) -> None:
-        try:
-            for taken in worker:
-                times.append(taken)
-                if time.perf_counter() - start > seconds:
-                    return
-        except Exception as error:  # noqa: BLE001  # handed to the thread that waits
-            failures.append(error)
+        for taken in worker:
+            times.append(taken)
+            if time.perf_counter() - start > seconds:
+                return
 
-    threads = [threading.Thread(target=run, args=(worker,)) for worker in workers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    at_once([partial(run, worker) for worker in workers])
     return [time.perf_counter() - start, *times]
 
 

@@ -11,11 +11,13 @@ import http.client
 import itertools
 import json
 import sys
-import threading
 import time
 import uuid
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.threads import at_once
 
 SCHEMA = "chest_xray"
 PATIENCE_S = 120.0
@@ -46,31 +48,20 @@ def _last_event(stream: str) -> tuple[str, str]:
 
 def work(url: str, texts: list[str], clients: int, requests: int) -> dict[str, Any]:
     """So many requests, shared by so many clients; a client that fails fails the run."""
-    numbers, found, failures = itertools.count(), [], []
+    numbers, found = itertools.count(), list[dict[str, Any]]()
 
     def client() -> None:
-        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
         session = uuid.uuid4().hex
-        try:
+        with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)) as connection:
             while (number := next(numbers)) < requests:
                 at, start = number % len(texts), time.perf_counter()
                 told = ask(connection, session, texts[at])
                 found.append({"text": at, "ms": (time.perf_counter() - start) * 1000, **told})
                 if "busy" in told:
                     time.sleep(0.05)  # the next question, a little later
-        except Exception as error:  # noqa: BLE001  # handed to the thread that waits
-            failures.append(error)
-        finally:
-            connection.close()
 
     start = time.perf_counter()
-    threads = [threading.Thread(target=client) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    at_once([client] * clients)
     return {"seconds": time.perf_counter() - start, "requests": found}
 
 

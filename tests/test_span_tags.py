@@ -112,3 +112,9 @@ class TestWindows:
         scores = gather(words, [(0,), (1,)], [np.full((1, 3), 1.0), np.full((1, 3), 2.0)])
         assert scores[:2].tolist() == [[1.0] * 3, [2.0] * 3]
         assert scores[2].argmax() == 0
+
+    def test_a_last_word_of_several_pieces_has_the_scores_of_its_first(self) -> None:
+        words = words_of("a Dosisbc", [(0, 1), (2, 7), (7, 9)])
+        assert len(words) == 2
+        scores = gather(words, [(0, 1, 2)], [np.arange(3.0).repeat(3).reshape(3, 3)])
+        assert scores.tolist() == [[0.0] * 3, [1.0] * 3]

@@ -41,8 +41,9 @@ class Epochs:
 
     def _below(self, record: ReportRecord, rng: random.Random) -> ReportRecord:
         """Some of the texts that have no heading yet below one that says nothing."""
-        chosen = ":" not in record.text and rng.random() < HEADINGS
-        return below_heading(record, self._lexicon, rng) if self._lexicon and chosen else record
+        if self._lexicon is None or ":" in record.text or rng.random() >= HEADINGS:
+            return record
+        return below_heading(record, self._lexicon, rng)
 
     def draw(self, epoch: int) -> list[ReportRecord]:
         """The records of one epoch; equal for equal seeds."""
@@ -56,6 +57,5 @@ class Epochs:
             drawn += [cue_sentence(self._lexicon, rng) for _ in range(self._config.cues)]
         if self._as_written or not epoch:
             return drawn
-        if self._lexicon:
-            drawn = [self._below(record, rng) for record in drawn]
+        drawn = [self._below(record, rng) for record in drawn]
         return [replace(record, text=vary(record.text, rng) or record.text) for record in drawn]

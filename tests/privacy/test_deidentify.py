@@ -12,6 +12,7 @@ from medbertde.privacy import deidentify as gate
 from medbertde.privacy.deidentify import MAX_CHARS, deidentify
 from medbertde.privacy.kinds import PLACEHOLDERS, DeidentificationRefused, Kind
 from medbertde.types import InvalidText
+from tests.privacy.clock import seconds
 from train.deidentify_quality import PARTS, outcome, precision, recall
 from train.letters import read_letters
 
@@ -237,18 +238,9 @@ HOSTILE = {
 def test_a_hostile_text_takes_linear_time(unit: str) -> None:
     whole = (unit * 100_000)[:100_000]
     deidentify("Herr Kasulke")  # the word lists are read
-    assert seconds(whole) < 8 * seconds(whole[:25_000]), "4 times is linear, 16 times is quadratic"
-
-
-def seconds(text: str) -> float:
-    """Processor time of this thread for the text: the least of three, because other work can only add to it."""
-    return min(_seconds(text) for _ in range(3))
-
-
-def _seconds(text: str) -> float:
-    started = time.thread_time()
-    deidentify(text)
-    return time.thread_time() - started
+    assert seconds(lambda: deidentify(whole)) < 8 * seconds(lambda: deidentify(whole[:25_000])), (
+        "4 times is linear, 16 times is quadratic"
+    )
 
 
 def test_a_text_that_takes_too_long_is_refused_with_what_to_do() -> None:

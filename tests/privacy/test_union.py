@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from medbertde.privacy.union import Classifier, added
 from medbertde.services.screening import Screener, ScreeningRefused
 from medbertde.types import FoundSpan
 from tests import tiny
+from tests.privacy.clock import seconds
 from tests.privacy.test_deidentify import TRAPS
 from train.deidentify_quality import both, clean_reports, outcome, precision, recall, rules
 from train.letters import read_letters
@@ -166,18 +166,9 @@ def test_radiology_without_anybody_in_it_keeps_its_words() -> None:
 def test_the_model_takes_linear_time_over_hostile_texts(unit: str) -> None:
     whole = (unit * 12_000)[:12_000]
     SHIPPED("Kasulke")  # the model is loaded
-    assert seconds(whole) < 8 * seconds(whole[:3_000]), "4 times is linear, 16 times is quadratic"
-
-
-def seconds(text: str) -> float:
-    """Processor time of this thread for the text: the least of two, because other work can only add to it."""
-    return min(_seconds(text) for _ in range(2))
-
-
-def _seconds(text: str) -> float:
-    started = time.thread_time()
-    SHIPPED(text)
-    return time.thread_time() - started
+    assert seconds(lambda: SHIPPED(whole)) < 8 * seconds(lambda: SHIPPED(whole[:3_000])), (
+        "4 times is linear, 16 times is quadratic"
+    )
 
 
 def test_long_letters_are_read_to_their_end_and_stopped_when_the_time_is_over() -> None:
