@@ -50,6 +50,8 @@ LIBRARIES = {
     "fastapi": {"ui"},
     "starlette": {"ui"},
     "uvicorn": {"ui"},
+    "httptools": set(),  # taken by uvicorn where they are installed, with uvloop
+    "uvloop": set(),
     "prometheus_client": {"ui"},
     "argon2": {"services"},
     "pandas": {"ui"},

@@ -27,7 +27,6 @@ from medbertde.types import (
     Conflict,
     ImportResult,
     LabelChange,
-    LabelRevision,
     NotFound,
     Progress,
     Proposal,
@@ -120,11 +119,10 @@ class SkipDecision:
 
 @dataclass(frozen=True)
 class SaveResult:
-    """The changes that a save wrote, its number, and what comes next."""
+    """The number of a save, and what comes next."""
 
-    revisions: tuple[LabelRevision, ...]
-    work: Work
     submission: int
+    work: Work
 
 
 @dataclass(frozen=True)
@@ -164,13 +162,14 @@ class Annotate:
         `SavedElsewhere` when it was the same user in another window, `SchemaChanged` when the page's schema is old.
         """
         schema = self._allow(user, decision.schema_id)
+
+        def check(text: str) -> None:
+            require_version(schema, decision.schema_version)
+            require_evidence(schema, decision.rationales, decision.values, text)
+
         with self.database.write() as session:
-            if labels.find_save(session, client_uuid=decision.client_uuid) is None:
-                require_version(schema, decision.schema_version)
-                report = self._require_mine(session, user, schema.id, decision.report_id)
-                require_evidence(schema, decision.rationales, decision.values, report.text)
             shown = _shown(session, decision)
-            revisions = labels.save(
+            number = labels.save(
                 session,
                 report_id=decision.report_id,
                 schema_id=schema.id,
@@ -185,12 +184,13 @@ class Annotate:
                 flagged=decision.flagged,
                 rationales=with_sources(session, decision.rationales, shown, decision.report_id, schema.id, user.id),
                 seen=decision.seen,
+                leased=True,
+                check=check,
             )
-            submission = labels.find_save(session, client_uuid=decision.client_uuid) or 0
             reviews.note(session, report_id=decision.report_id, schema_id=schema.id)
             aside = set() if skipped else skips.skipped_by(session, schema_id=schema.id, user_id=user.id)
             work = self._lease(session, user, schema, count, {*exclude, *aside})
-        return SaveResult(revisions, self._with_suggestions(schema, work), submission)
+        return SaveResult(number, self._with_suggestions(schema, work))
 
     def skip(self, user: User, decision: SkipDecision) -> None:
         """Put a report aside with a reason, for someone else or for review; the same decision again writes nothing."""
@@ -329,13 +329,11 @@ class Annotate:
         ]
         return Work(tuple(items), queue.progress(session, project=project, user_id=user.id))
 
-    def _require_mine(self, session: Session, user: User, schema_id: str, report_id: int) -> Report:
+    def _require_mine(self, session: Session, user: User, schema_id: str, report_id: int) -> None:
         """Lease the report on, unless this user saved it before; `Conflict` when it belongs to someone else by now."""
-        report = reports.get_report(session, report_id=report_id)
         if not labels.latest_submission(session, report_id=report_id, schema_id=schema_id, user_id=user.id):
             minutes = self.settings.lease_minutes
             queue.renew(session, report_id=report_id, schema_id=schema_id, user_id=user.id, lease_minutes=minutes)
-        return report
 
     def _with_suggestions(self, schema: Schema, work: Work) -> Work:
         """The work with suggestions. Without a model that can make and keep them, reports come without, visibly so."""

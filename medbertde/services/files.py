@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -30,7 +31,7 @@ from medbertde.settings import Settings
 from medbertde.store import audit, exports, labels, reports
 from medbertde.store.reports import AddedReports
 from medbertde.store.session import Database, Session
-from medbertde.types import ImportResult, Notice, Progress, ReportRecord, Role, Screened, User
+from medbertde.types import ImportResult, Notice, Progress, ReportRecord, Role, Screened, StorageError, User
 
 _ID_TAKEN = Notice(
     "id_taken",
@@ -187,6 +188,8 @@ class Files:
             if found:
                 facts |= {"identifying": found.rows, "treatment": found.treatment}
             audit.record(session, user_id=user.id, action="import", facts=facts)
+        with suppress(StorageError):  # everything is stored by now
+            self.database.refresh_statistics()
         return result
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from medbertde.store import labels, proposals
 from medbertde.store.session import Session, insert
 from medbertde.store.tables import AttributionRow, RationaleRow, ReportRow, SubmissionRow
-from medbertde.types import AttributedWord, Purpose, State
+from medbertde.types import AttributedWord, State
 
 
 @dataclass(frozen=True)
@@ -51,27 +51,6 @@ def marked_findings(session: Session, *, schema_id: str) -> Iterator[MarkedFindi
         for label, spans in _spans(session, submission_id).items():
             if label in states and proposed.isdisjoint((report_id, label, *span) for span in spans):
                 yield MarkedFinding(report_id, text, label, states[label], tuple(spans))
-
-
-def marked_differently(session: Session, *, schema_id: str) -> set[str]:
-    """The keys of the reports in which people's latest saves mark different spans and no curator has decided."""
-    newest = (
-        select(func.max(SubmissionRow.id))
-        .where(SubmissionRow.schema_id == schema_id)
-        .group_by(SubmissionRow.report_id, SubmissionRow.user_id, SubmissionRow.purpose)
-    )
-    saves = select(SubmissionRow.id, ReportRow.key, SubmissionRow.purpose).join(ReportRow)
-    marks: dict[int, set[tuple[str, int, int]]] = {}
-    spans = select(RationaleRow).where(RationaleRow.submission_id.in_(newest))
-    for row in session.scalars(spans):
-        marks.setdefault(row.submission_id, set()).add((row.label, row.start_char, row.end_char))
-    readings: dict[str, set[frozenset[tuple[str, int, int]]]] = {}
-    decided = set()
-    for number, key, purpose in session.execute(saves.where(SubmissionRow.id.in_(newest))):
-        if purpose is Purpose.ADJUDICATION:
-            decided.add(key)
-        readings.setdefault(key, set()).add(frozenset(marks.get(number, ())))
-    return {key for key, said in readings.items() if len(said) > 1} - decided
 
 
 def get_attribution(

@@ -13,10 +13,11 @@ from typing import Any
 
 from sqlalchemy import Select, Text, select, type_coerce
 
-from medbertde.store.consensus import Consensus, Values, settle
+from medbertde.store.consensus import Consensus, Values, settle, settle_marks
 from medbertde.store.intake import test_reports
+from medbertde.store.mark_consensus import Marks, has_marks_only, marks_of
 from medbertde.store.session import Session
-from medbertde.store.tables import LabelEventRow, RationaleRow, ReportRow, SubmissionRow, UserRow
+from medbertde.store.tables import LabelEventRow, ReportRow, SubmissionRow, UserRow
 from medbertde.types import Provenance, Purpose, Rationale, State
 
 _CHUNK = 1000  # reports per read
@@ -27,8 +28,8 @@ _STATES: dict[str | None, State | None] = {None: None} | {state.value: state for
 class Wanted:
     """Which reports an export takes; what is empty or None filters nothing.
 
-    `values` belong to `finding` (None among them: not mentioned); without values any mention counts. `since` and
-    `until` are days in UTC, both included, of the last save.
+    `values` belong to `finding` (None among them: not mentioned); without values a mention or a mark counts. `since`
+    and `until` are days in UTC, both included, of the last save.
     """
 
     finding: str = ""
@@ -44,15 +45,18 @@ class Wanted:
         """Whether a report passes."""
         day = report.annotated_at.date()
         return (
-            (not self.finding or self._takes_value(report.labels.get(self.finding)))
+            (not self.finding or self._takes_value(report))
             and (not self.since or day >= self.since)
             and (not self.until or day <= self.until)
             and (not self.provenance or report.provenance in self.provenance)
             and (self.flagged is None or report.flagged == self.flagged)
         )
 
-    def _takes_value(self, value: State | None) -> bool:
-        return value in self.values if self.values else value is not None
+    def _takes_value(self, report: ExportedReport) -> bool:
+        value = report.labels.get(self.finding)
+        if self.values:
+            return value in self.values
+        return value is not None or any(mark.label == self.finding for mark in report.rationales)
 
 
 @dataclass(frozen=True)
@@ -139,13 +143,16 @@ def _reports(
 ) -> Iterator[ExportedReport]:
     histories = _histories(session, schema_id, report_ids)
     chosen = {report_id: history.counting(annotator, people) for report_id, history in histories.items()}
-    evidence = _evidence(session, [save.id for save in chosen.values()])
+    spans_only = has_marks_only(schema_id)
+    of_saves = [save for history in histories.values() for save in history.all_saves] if spans_only else chosen.values()
+    evidence = marks_of(session, submission_ids=[save.id for save in of_saves])
+    marks = evidence if spans_only else None
     tests = test_reports(session, schema_id=schema_id, report_ids=report_ids)
     columns = (ReportRow.id, ReportRow.key, ReportRow.text, ReportRow.modality, ReportRow.meta)
     query = select(*columns).where(ReportRow.id.in_(report_ids)).order_by(ReportRow.id)
     for report_id, key, text, modality, meta in session.connection().execute(query):
         history, save = histories[report_id], chosen[report_id]
-        holds = history.of(save.user_id) if annotator else history.settled()
+        holds = history.of(save.user_id, marks) if annotator else history.settled(marks)
         yield ExportedReport(
             key=key,
             text=text,
@@ -153,7 +160,7 @@ def _reports(
             meta=meta,
             labels=holds.labels,
             sources={label: source for label, source in history.sources(save, annotator) if label in holds.labels},
-            rationales=evidence.get(save.id, ()),
+            rationales=evidence.get(save.id, ()) if holds.marks is None else holds.marks,
             provenance=holds.provenance,
             annotator=people[save.user_id],
             annotators=tuple(sorted({people[one.user_id] for one in history.saves.values()})),
@@ -171,6 +178,7 @@ class _History:
     """What happened to one report: each annotator's last save and values, and what a curator decided."""
 
     saves: dict[int, _Save] = field(default_factory=dict)  # by annotator, whoever saved last comes last
+    decision: _Save | None = None  # the last one of a curator
     last: _Save | None = None  # of anyone, curators included
     values: dict[int, Values] = field(default_factory=dict)
     decided: Values | None = None
@@ -182,13 +190,25 @@ class _History:
             return self.last
         return next(save for save in self.saves.values() if people[save.user_id] == annotator)
 
-    def settled(self) -> Consensus:
-        """What the report counts as."""
+    @property
+    def all_saves(self) -> list[_Save]:
+        """The saves on which it depends what is marked."""
+        return [*self.saves.values(), *([self.decision] if self.decision else [])]
+
+    def settled(self, marks: Mapping[int, Marks] | None) -> Consensus:
+        """What the report counts as; `marks`, by save, where the schema has spans."""
         flagged = any(save.flagged for save in self.saves.values())
+        if marks is not None:
+            readings = [marks.get(save.id, ()) for save in self.saves.values()]
+            decided = marks.get(self.decision.id, ()) if self.decision else None
+            return settle_marks(readings, decided, flagged=flagged)
         return settle([self.values.get(user_id, {}) for user_id in self.saves], self.decided, flagged=flagged)
 
-    def of(self, user_id: int) -> Consensus:
+    def of(self, user_id: int, marks: Mapping[int, Marks] | None) -> Consensus:
         """What one annotator says."""
+        if marks is not None:
+            save = self.saves[user_id]
+            return settle_marks([marks.get(save.id, ())], None, flagged=save.flagged)
         return settle([self.values.get(user_id, {})], None, flagged=self.saves[user_id].flagged)
 
     def sources(self, save: _Save, annotator: str) -> Iterator[tuple[str, str]]:
@@ -211,7 +231,7 @@ def _histories(session: Session, schema_id: str, report_ids: Collection[int]) ->
         history, save = found[report_id], _Save(*values)
         history.last = save
         if purpose == Purpose.ADJUDICATION:
-            history.decided = history.decided or {}
+            history.decided, history.decision = history.decided or {}, save
         else:
             history.saves.pop(save.user_id, None)
             history.saves[save.user_id] = save
@@ -227,15 +247,4 @@ def _histories(session: Session, schema_id: str, report_ids: Collection[int]) ->
         else:
             history.values.setdefault(user_id, {})[label] = state
             history.made[user_id, label] = source
-    return found
-
-
-def _evidence(session: Session, submission_ids: Sequence[int]) -> dict[int, tuple[Rationale, ...]]:
-    """By save the spans that were marked, in their order."""
-    row = RationaleRow
-    query = select(row.submission_id, row.label, row.start_char, row.end_char)
-    query = query.where(row.submission_id.in_(submission_ids)).order_by(row.id)
-    found: dict[int, tuple[Rationale, ...]] = {}
-    for number, label, start, end in session.connection().execute(query):
-        found[number] = (*found.get(number, ()), Rationale(label, start, end))
     return found

@@ -81,12 +81,9 @@ def _gold(schema_id: str) -> CTE:
         .group_by(SubmissionRow.report_id)
         .subquery()
     )
-    newest, said = aliased(SubmissionRow), aliased(SubmissionRow)
-    newest_first = func.row_number().over(
-        partition_by=(said.report_id, LabelEventRow.label), order_by=LabelEventRow.id.desc()
-    )
-    ranked = (
-        select(said.report_id, LabelEventRow.label, LabelEventRow.new_value, newest_first.label("rank"))
+    newest, said, event = aliased(SubmissionRow), aliased(SubmissionRow), aliased(LabelEventRow)
+    standing = (
+        select(func.max(LabelEventRow.id).label("id"), said.report_id)
         .select_from(last)
         .join(newest, newest.id == last.c.id)
         .join(
@@ -98,7 +95,8 @@ def _gold(schema_id: str) -> CTE:
             & (said.schema_id == newest.schema_id),
         )
         .join(LabelEventRow, LabelEventRow.submission_id == said.id)
+        .group_by(said.report_id, LabelEventRow.label)
         .subquery()
     )
-    columns = (ranked.c.report_id, ranked.c.label, ranked.c.new_value)
-    return select(*columns).where(ranked.c.rank == 1, ranked.c.new_value.is_not(None)).cte("gold")
+    columns = (standing.c.report_id, event.label, event.new_value)
+    return select(*columns).join(event, event.id == standing.c.id).where(event.new_value.is_not(None)).cte("gold")

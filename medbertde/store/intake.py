@@ -14,18 +14,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, func, insert, select, true, update
+from sqlalchemy import bindparam, exists, func, insert, select, true, update
 
 from medbertde.store.projects import Project, assigned_people, count_done
 from medbertde.store.reports import of_modality
 from medbertde.store.session import Session
-from medbertde.store.tables import ImportRow, ReportRow, SubmissionRow
+from medbertde.store.tables import ImportRow, ReportRow, SubmissionRow, table_of
 from medbertde.store.work_tables import AssignmentRow, ProjectImportRow, ProjectRow
 from medbertde.types import Purpose, WorkOrder
 
 FEWEST_MEASURED = 20  # a project with fewer reports holds no suggestions back: nothing could be measured with them
 LAST = 1.0  # the place of reports that no model has scored yet; those with a score lie in [0, 1)
 _CHUNK = 1000
+_IMPORT, _TAKEN = table_of(ImportRow).c, table_of(ProjectImportRow).c
+_SEEN = exists().where(_TAKEN.project_id == bindparam("project"), _TAKEN.import_id == _IMPORT.id)
+_UNSEEN = select(_IMPORT.id).where(~_SEEN).order_by(_IMPORT.id)
+_ANY_UNSEEN = _UNSEEN.limit(1)
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,12 @@ def draw(project_id: int, key: str) -> Draw:
 
 def take_in(session: Session, *, project: Project) -> None:
     """Draw the parts of the reports that came since the last call; in most calls there is nothing to do."""
-    unseen = _unseen_imports(project.id)
-    if session.scalar(unseen.limit(1)) is None:
+    asked = {"project": project.id}
+    if session.scalar(_ANY_UNSEEN, asked) is None:
         return
     session.execute(select(ProjectRow.id).where(ProjectRow.id == project.id).with_for_update())
     people = assigned_people(session, project_id=project.id)
-    for import_id in session.scalars(unseen).all():
+    for import_id in session.scalars(_UNSEEN, asked).all():
         session.add(ProjectImportRow(project_id=project.id, import_id=import_id))
         if project.imports is None or import_id in project.imports:
             for reports in _reports_of(session, project, import_id):
@@ -76,7 +80,7 @@ def _draw_parts(session: Session, project: Project, reports: Sequence[tuple[int,
         for report_id, key in reports
         for row in _assignments(project, report_id, key, measured, readings.get(report_id, []))
     ]
-    session.execute(insert(AssignmentRow.__table__), rows)  # type: ignore[arg-type]
+    session.execute(insert(table_of(AssignmentRow)), rows)
     session.execute(update(ProjectRow).where(ProjectRow.id == project.id).values(total=ProjectRow.total + len(rows)))
     done = Counter((project.id, row["user_id"]) for row in rows if row["done_at"] is not None)
     count_done(session, counts=done)
@@ -147,11 +151,6 @@ def _readings(
     return found
 
 
-def _unseen_imports(project_id: int) -> Select[int]:
-    seen = exists().where(ProjectImportRow.project_id == project_id, ProjectImportRow.import_id == ImportRow.id)
-    return select(ImportRow.id).where(~seen).order_by(ImportRow.id)
-
-
 def list_imports(session: Session) -> list[tuple[int, str, int]]:
     """Every import that brought something new: id, file name and number of reports, the latest first."""
     query = select(ImportRow.id, ImportRow.file_name, ImportRow.added).where(ImportRow.added > 0)
@@ -199,7 +198,7 @@ def open_reports(session: Session, *, project_id: int, after: int = 0, limit: in
 def set_places(session: Session, *, project_id: int, places: Iterable[tuple[int, float]]) -> None:
     """Give open reports their places in the queue; reports of the test part keep theirs."""
     moving = (
-        update(AssignmentRow.__table__)  # type: ignore[arg-type]
+        update(table_of(AssignmentRow))
         .where(
             AssignmentRow.report_id == bindparam("moved"),
             AssignmentRow.project_id == project_id,

@@ -10,19 +10,20 @@ Knows no schema files (which labels exist is checked before) and no queue order;
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Row, Select, bindparam, func, insert, select
 
 from medbertde.store.consensus import consensus, values_by_annotator
 from medbertde.store.intake import test_reports
+from medbertde.store.mark_consensus import marks_of
 from medbertde.store.queue import finish, finish_imported
 from medbertde.store.reports import lock_report
 from medbertde.store.session import Session
-from medbertde.store.tables import LabelEventRow, RationaleRow, ReportRow, SubmissionRow, UserRow
+from medbertde.store.tables import LabelEventRow, RationaleRow, ReportRow, SubmissionRow, UserRow, table_of
 from medbertde.types import (
     Conflict,
     LabelChange,
@@ -76,48 +77,46 @@ def save(
     flagged: bool = False,
     rationales: Sequence[Rationale] = (),
     seen: int | None = None,
-) -> tuple[LabelRevision, ...]:
-    """Store one save: the report counts as annotated by this user from now on, also with no finding at all.
+    leased: bool = False,
+    check: Callable[[str], None] = lambda _text: None,
+) -> int:
+    """Store one save and return its number: the user has annotated the report now, also with no finding at all.
 
     Findings that are not among `changes` keep their value; a change that changes nothing and answers no suggestion
     leaves no event. `rationales` are all the evidence that holds after this save, each with its source. The same
-    `client_uuid` again writes nothing and returns the first result, so a retry is safe; with another report, schema or
+    `client_uuid` again writes nothing and returns the first number, so a retry is safe; with another report, schema or
     user it is a `Conflict`.
     `seen` is this user's last save of the report that the page knew, 0 for none: another one is `SavedElsewhere`.
+    `leased`: a first save is a `Conflict` when the report belongs to someone else by now. `check` is given the report's
+    text and may refuse what is no retry.
     """
-    lock_report(session, report_id=report_id)
-    earlier = session.scalar(select(SubmissionRow).where(SubmissionRow.client_uuid == client_uuid))
+    text = lock_report(session, report_id=report_id)
+    earlier = session.execute(_WITH_UUID, {"uuid": client_uuid}).first()
     if earlier is not None:
         _require_same(earlier, report_id, schema_id, user_id)
-        return _revisions_of(session, earlier.id)
+        return earlier.id
+    check(text)
     last = _latest(session, report_id, schema_id, user_id)
     _require_seen(last, seen)
-    submission = SubmissionRow(
-        client_uuid=client_uuid,
-        report_id=report_id,
-        schema_id=schema_id,
-        schema_version=schema_version,
-        user_id=user_id,
-        model_version=model_version,
-        guideline_version=guideline_version,
-        active_ms=active_ms,
-        comment=comment,
-        flagged=flagged,
-    )
+    submission = {
+        "client_uuid": client_uuid,
+        "report_id": report_id,
+        "schema_id": schema_id,
+        "schema_version": schema_version,
+        "user_id": user_id,
+        "model_version": model_version,
+        "guideline_version": guideline_version,
+        "active_ms": active_ms,
+        "comment": comment,
+        "flagged": flagged,
+    }
     before = current(session, report_id=report_id, schema_id=schema_id, user_id=user_id) if last else {}
-    session.add(submission)
-    session.flush()
-    events = _events(submission.id, changes, before)
-    if events:
-        session.execute(insert(LabelEventRow), events)
-    session.add_all(RationaleRow(**_span(submission.id, rationale)) for rationale in rationales)
-    finish(session, report_id=report_id, schema_id=schema_id, user_id=user_id)
-    return _revisions_of(session, submission.id)
-
-
-def find_save(session: Session, *, client_uuid: str) -> int | None:
-    """The number of the save with this client UUID, None when there is none."""
-    return session.scalar(select(SubmissionRow.id).where(SubmissionRow.client_uuid == client_uuid))
+    number = session.scalars(_ADD_SUBMISSION, submission).one()
+    if events := _events(number, changes, before):
+        session.execute(_ADD_EVENTS, events)
+    session.add_all(RationaleRow(**_span(number, rationale)) for rationale in rationales)
+    finish(session, report_id=report_id, schema_id=schema_id, user_id=user_id, leased=leased and last is None)
+    return number
 
 
 def save_imported(
@@ -145,8 +144,11 @@ def save_imported(
     events = [
         _imported_event(number, label, state) for number, record in saved for label, state in record.labels.items()
     ]
-    imported = {"source": Source.IMPORT}
-    spans = [_span(number, rationale) | imported for number, record in saved for rationale in record.rationales]
+    spans = [
+        _span(number, replace(rationale, source=rationale.source or Source.IMPORT))  # our own exports tell it
+        for number, record in saved
+        for rationale in record.rationales
+    ]
     if events:
         session.execute(insert(LabelEventRow), events)
     if spans:
@@ -177,7 +179,7 @@ def latest_submission(
     if row is None:
         return None
     annotator = session.scalars(select(UserRow.name).where(UserRow.id == row.user_id)).one()
-    evidence = _rationales_of(session, [row.id]).get(row.id, ())
+    evidence = marks_of(session, submission_ids=[row.id]).get(row.id, ())
     return Submission(row.id, annotator, row.comment, row.flagged, evidence, row.created_at)
 
 
@@ -250,7 +252,7 @@ def _gold_records(session: Session, schema_id: str, chosen: Mapping[int, int]) -
     settled = consensus(session, schema_id=schema_id, report_ids=chosen.values())
     annotators = _annotators(session, schema_id, chosen.values())
     tests = test_reports(session, schema_id=schema_id, report_ids=chosen.values())
-    evidence = _rationales_of(session, chosen)
+    evidence = marks_of(session, submission_ids=chosen)
     query = (
         select(ReportRow, SubmissionRow, UserRow.name)
         .join(SubmissionRow, SubmissionRow.report_id == ReportRow.id)
@@ -272,7 +274,7 @@ def _gold_records(session: Session, schema_id: str, chosen: Mapping[int, int]) -
             id=report.key,
             modality=report.modality,
             labels=holds.labels,
-            rationales=evidence.get(submission.id, ()),
+            rationales=evidence.get(submission.id, ()) if holds.marks is None else holds.marks,
             meta=report.meta
             | provenance
             | ({"flagged": "true"} if holds.flagged else {})
@@ -324,20 +326,11 @@ def _revisions() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _revisions_of(session: Session, submission_id: int) -> tuple[LabelRevision, ...]:
-    query = _revisions().where(LabelEventRow.submission_id == submission_id)
-    return tuple(LabelRevision(*row) for row in session.execute(query))
-
-
-def _latest(session: Session, report_id: int, schema_id: str, user_id: int | None) -> SubmissionRow | None:
-    query = select(SubmissionRow).where(
-        SubmissionRow.report_id == report_id,
-        SubmissionRow.schema_id == schema_id,
-        SubmissionRow.purpose == Purpose.ANNOTATION,
-    )
-    if user_id is not None:
-        query = query.where(SubmissionRow.user_id == user_id)
-    return session.scalar(query.order_by(SubmissionRow.id.desc()).limit(1))
+def _latest(session: Session, report_id: int, schema_id: str, user_id: int | None) -> Row[Any] | None:
+    asked = {"report": report_id, "schema": schema_id}
+    if user_id is None:
+        return session.execute(_LATEST, asked).first()
+    return session.execute(_OWN_LATEST, asked | {"by": user_id}).first()
 
 
 def _events(submission_id: int, changes: Sequence[LabelChange], before: Mapping[str, State]) -> list[dict[str, Any]]:
@@ -371,17 +364,6 @@ def _span(submission_id: int, rationale: Rationale) -> dict[str, Any]:
     }
 
 
-def _rationales_of(session: Session, submission_ids: Collection[int]) -> dict[int, tuple[Rationale, ...]]:
-    """The evidence of each submission in the order it was marked."""
-    found: dict[int, tuple[Rationale, ...]] = {}
-    for row in session.scalars(
-        select(RationaleRow).where(RationaleRow.submission_id.in_(submission_ids)).order_by(RationaleRow.id)
-    ):
-        rationale = Rationale(row.label, row.start_char, row.end_char, source=row.source)
-        found[row.submission_id] = (*found.get(row.submission_id, ()), rationale)
-    return found
-
-
 def _annotated_among(session: Session, schema_id: str, report_ids: Sequence[int]) -> set[int]:
     found: set[int] = set()
     for start in range(0, len(report_ids), _CHUNK):
@@ -392,7 +374,7 @@ def _annotated_among(session: Session, schema_id: str, report_ids: Sequence[int]
     return found
 
 
-def _require_seen(last: SubmissionRow | None, seen: int | None) -> None:
+def _require_seen(last: Row[Any] | None, seen: int | None) -> None:
     if seen is not None and last is not None and last.id != seen:
         raise SavedElsewhere(
             "Sie haben diesen Befund inzwischen in einem anderen Fenster gespeichert. Ihre Angaben aus diesem Fenster "
@@ -402,7 +384,7 @@ def _require_seen(last: SubmissionRow | None, seen: int | None) -> None:
         )
 
 
-def _require_same(earlier: SubmissionRow, report_id: int, schema_id: str, user_id: int) -> None:
+def _require_same(earlier: Row[int, int, str, int], report_id: int, schema_id: str, user_id: int) -> None:
     """A client UUID names one save: the same number for something else is a mix-up and must not look like success."""
     if (earlier.report_id, earlier.schema_id, earlier.user_id) != (report_id, schema_id, user_id):
         raise Conflict(
@@ -410,3 +392,24 @@ def _require_same(earlier: SubmissionRow, report_id: int, schema_id: str, user_i
             "und den Befund noch einmal speichern.",
             "This save belongs to another report and was not stored. Please reload the page and save the report again.",
         )
+
+
+# ---------------------------------------------------------------------------------------------- statements, built once
+
+_SUBMISSION = table_of(SubmissionRow).c
+_WITH_UUID = select(_SUBMISSION.id, _SUBMISSION.report_id, _SUBMISSION.schema_id, _SUBMISSION.user_id).where(
+    _SUBMISSION.client_uuid == bindparam("uuid")
+)
+_ADD_SUBMISSION = insert(table_of(SubmissionRow)).returning(_SUBMISSION.id)
+_ADD_EVENTS = insert(table_of(LabelEventRow))
+_LATEST = (
+    select(table_of(SubmissionRow))
+    .where(
+        _SUBMISSION.report_id == bindparam("report"),
+        _SUBMISSION.schema_id == bindparam("schema"),
+        _SUBMISSION.purpose == Purpose.ANNOTATION,
+    )
+    .order_by(_SUBMISSION.id.desc())
+    .limit(1)
+)
+_OWN_LATEST = _LATEST.where(_SUBMISSION.user_id == bindparam("by"))

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import BindParameter, ColumnElement, Row, and_, bindparam, or_, select, update
 
-from medbertde.store.session import Session
+from medbertde.store.session import Session, insert_of
 from medbertde.store.session import insert as upsert
-from medbertde.store.tables import utc_now
+from medbertde.store.tables import table_of, utc_now
 from medbertde.store.work_tables import ProjectPersonRow, ProjectRow
 from medbertde.types import Conflict, NotFound, Rules, WorkOrder
 
@@ -60,17 +60,17 @@ class NewProject:
 
 def default_project(session: Session, *, schema_id: str, modality: str | None) -> Project:
     """The project that every schema has, made at the first call. Needs a write transaction then."""
-    found = session.scalar(_named(schema_id, ""))
+    found = session.execute(_NAMED, {"schema": schema_id, "name": ""}).first()
     if found is None:
         values = _columns(NewProject(schema_id, "", modality, Rules()))
         session.execute(upsert(session, ProjectRow).values(**values).on_conflict_do_nothing())
-        found = session.scalars(_named(schema_id, "")).one()
+        found = session.execute(_NAMED, {"schema": schema_id, "name": ""}).one()
     return _project(found)
 
 
 def add_project(session: Session, *, new: NewProject) -> Project:
     """Make a project; `Conflict` when the schema has one of this name."""
-    if session.scalar(_named(new.schema_id, new.name)) is not None:
+    if session.scalar(_NAMED, {"schema": new.schema_id, "name": new.name}) is not None:
         raise Conflict(
             f"Ein Projekt mit dem Namen „{new.name}“ gibt es schon. Bitte einen anderen Namen wählen.",
             f"There is a project named “{new.name}” already. Please choose another name.",
@@ -127,8 +127,7 @@ def assigned_people(session: Session, *, project_id: int) -> frozenset[int]:
 
 def done_by_person(session: Session, *, project_id: int) -> dict[int, int]:
     """How many assignments everyone has done in a project."""
-    query = select(ProjectPersonRow.user_id, ProjectPersonRow.done).where(ProjectPersonRow.project_id == project_id)
-    return {user_id: done for user_id, done in session.execute(query)}
+    return {user_id: done for user_id, done in session.execute(_DONE, {"project": project_id})}
 
 
 def choose(session: Session, *, project_id: int, user_id: int) -> Project:
@@ -145,41 +144,31 @@ def choose(session: Session, *, project_id: int, user_id: int) -> Project:
 
 def current_project(session: Session, *, schema_id: str, modality: str | None, user_id: int) -> Project:
     """The project that the user chose last and may work in, else the default one."""
-    chosen = session.scalar(
-        select(ProjectRow)
-        .join(ProjectPersonRow)
-        .where(
-            ProjectRow.schema_id == schema_id,
-            ProjectPersonRow.user_id == user_id,
-            ProjectPersonRow.chosen_at.is_not(None),
-            open_to(user_id),
-        )
-        .order_by(ProjectPersonRow.chosen_at.desc())
-        .limit(1)
-    )
-    return _project(chosen) if chosen else default_project(session, schema_id=schema_id, modality=modality)
+    found = session.execute(_CURRENT, {"schema": schema_id, "reader": user_id}).first()
+    return _project(found) if found else default_project(session, schema_id=schema_id, modality=modality)
 
 
-def open_to(user_id: int) -> ColumnElement[bool]:
+def open_to(user_id: int | BindParameter[Any]) -> ColumnElement[bool]:
     """The condition that a project is not closed and this user may work in it. For queries in `store`."""
-    person = aliased(ProjectPersonRow)  # a query around may read the same table
-    of_project = select(person.user_id).where(person.project_id == ProjectRow.id, person.assigned)
+    person = table_of(ProjectPersonRow).alias().c  # a query around may read the same table
+    project = table_of(ProjectRow).c
+    of_project = select(person.user_id).where(person.project_id == project.id, person.assigned)
     may = or_(~of_project.exists(), of_project.where(person.user_id == user_id).exists())
-    return ProjectRow.closed_at.is_(None) & may
+    return project.closed_at.is_(None) & may
 
 
 def count_done(session: Session, *, counts: Mapping[tuple[int, int], int]) -> None:
     """Add to what people have done, by (project id, user id). For functions in `store`, last in their transaction."""
+    adding = _add_done(session.get_bind().dialect.name)
     for (project_id, user_id), count in sorted(counts.items()):
-        _upsert_person(session, project_id, user_id, done=count)
+        session.execute(adding, {"project": project_id, "person": user_id, "count": count})
 
 
 def _upsert_person(session: Session, project_id: int, user_id: int, **values: Any) -> None:
-    """Set `assigned` or `chosen_at`, add to `done`."""
+    """Set `assigned` or `chosen_at`."""
     row = {"assigned": False, "done": 0, "chosen_at": None, **values}
     adding = upsert(session, ProjectPersonRow).values(project_id=project_id, user_id=user_id, **row)
-    new = {name: ProjectPersonRow.done + value if name == "done" else value for name, value in values.items()}
-    session.execute(adding.on_conflict_do_update(index_elements=["project_id", "user_id"], set_=new))
+    session.execute(adding.on_conflict_do_update(index_elements=["project_id", "user_id"], set_=values))
 
 
 # ---------------------------------------------------------------------------------------------- rows
@@ -202,10 +191,6 @@ def _columns(new: NewProject) -> dict[str, Any]:
     }
 
 
-def _named(schema_id: str, name: str) -> Select[ProjectRow]:
-    return select(ProjectRow).where(ProjectRow.schema_id == schema_id, ProjectRow.name == name)
-
-
 def _row(session: Session, project_id: int) -> ProjectRow:
     row = session.get(ProjectRow, project_id)
     if row is None:
@@ -213,7 +198,7 @@ def _row(session: Session, project_id: int) -> ProjectRow:
     return row
 
 
-def _project(row: ProjectRow) -> Project:
+def _project(row: ProjectRow | Row[Any]) -> Project:
     rules = Rules(row.work_order, row.overlap_share, row.readers, row.bare_share, row.test_share, row.random_share)
     imports, keys = row.chosen.get("imports"), row.chosen.get("keys")
     return Project(
@@ -229,3 +214,36 @@ def _project(row: ProjectRow) -> Project:
         ranked_at=row.ranked_at,
         closed_at=row.closed_at,
     )
+
+
+# ---------------------------------------------------------------------------------------------- statements, built once
+
+
+@cache
+def _add_done(dialect: str) -> Any:
+    """The INSERT that adds to what a person has done, in the words of one kind of database."""
+    adding = insert_of(dialect, table_of(ProjectPersonRow)).values(
+        project_id=bindparam("project"), user_id=bindparam("person"), assigned=False, done=bindparam("count")
+    )
+    done = table_of(ProjectPersonRow).c.done + adding.excluded.done
+    return adding.on_conflict_do_update(index_elements=["project_id", "user_id"], set_={"done": done})
+
+
+_PROJECT, _PERSON = table_of(ProjectRow).c, table_of(ProjectPersonRow).c
+_NAMED = select(table_of(ProjectRow)).where(
+    _PROJECT.schema_id == bindparam("schema"), _PROJECT.name == bindparam("name")
+)
+_DONE = select(_PERSON.user_id, _PERSON.done).where(_PERSON.project_id == bindparam("project"))
+_CURRENT = (
+    select(table_of(ProjectRow))
+    .outerjoin(
+        table_of(ProjectPersonRow),
+        and_(_PERSON.project_id == _PROJECT.id, _PERSON.user_id == bindparam("reader")),
+    )
+    .where(
+        _PROJECT.schema_id == bindparam("schema"),
+        or_(_PROJECT.name == "", and_(_PERSON.chosen_at.is_not(None), open_to(bindparam("reader")))),
+    )
+    .order_by(_PERSON.chosen_at.desc().nulls_last())
+    .limit(1)
+)

@@ -7,11 +7,12 @@ submission (`labels`).
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 
 from medbertde.store.session import Session
-from medbertde.store.tables import ProposedRationaleRow
+from medbertde.store.tables import ProposedRationaleRow, table_of
 from medbertde.store.work_tables import AssignmentRow, ProjectRow
 from medbertde.types import Proposal
 
@@ -42,18 +43,12 @@ def shown_to(
 
     Reports that they read without suggestions, to compare with later, have none.
     """
-    bare = (
-        select(AssignmentRow.report_id)
-        .join(ProjectRow)
-        .where(
-            AssignmentRow.report_id.in_(report_ids),
-            AssignmentRow.user_id == user_id,
-            AssignmentRow.bare,
-            ProjectRow.schema_id == schema_id,
-        )
-    )
-    hidden = set(session.scalars(bare))
-    return _newest(session, [report_id for report_id in report_ids if report_id not in hidden], schema_id)
+    found = _newest(session, report_ids, schema_id)
+    if not found:
+        return {}
+    asked = {"reports": list(found), "reader": user_id, "schema": schema_id}
+    hidden = set(session.scalars(_BARE, asked))
+    return {report_id: proposals for report_id, proposals in found.items() if report_id not in hidden}
 
 
 def proposed_spans(session: Session, *, schema_id: str) -> set[tuple[int, str, int, int]]:
@@ -64,15 +59,32 @@ def proposed_spans(session: Session, *, schema_id: str) -> set[tuple[int, str, i
 
 
 def _newest(session: Session, report_ids: Collection[int], schema_id: str) -> dict[int, tuple[Proposal, ...]]:
-    row = ProposedRationaleRow
-    newest = (
-        select(func.max(row.id))
-        .where(row.report_id.in_(report_ids), row.schema_id == schema_id)
-        .group_by(row.report_id, row.label)
-    )
     found: dict[int, tuple[Proposal, ...]] = {}
-    for one in session.scalars(select(row).where(row.id.in_(newest)).order_by(row.id)):
+    for one in session.execute(_NEWEST, {"reports": list(report_ids), "schema": schema_id}):
         spans = tuple((int(start), int(end)) for start, end in one.spans["spans"])
         proposal = Proposal(one.label, one.state, spans, one.model_version, one.method)
         found[one.report_id] = (*found.get(one.report_id, ()), proposal)
     return found
+
+
+def _newest_of_each_finding() -> Select[*tuple[Any, ...]]:
+    row = table_of(ProposedRationaleRow).c
+    ids = (
+        select(func.max(row.id))
+        .where(row.report_id.in_(bindparam("reports", expanding=True)), row.schema_id == bindparam("schema"))
+        .group_by(row.report_id, row.label)
+    )
+    return select(table_of(ProposedRationaleRow)).where(row.id.in_(ids)).order_by(row.id)
+
+
+_NEWEST = _newest_of_each_finding()
+_BARE = (
+    select(AssignmentRow.report_id)
+    .join(ProjectRow)
+    .where(
+        AssignmentRow.report_id.in_(bindparam("reports", expanding=True)),
+        AssignmentRow.user_id == bindparam("reader"),
+        AssignmentRow.bare,
+        ProjectRow.schema_id == bindparam("schema"),
+    )
+)

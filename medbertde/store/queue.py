@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, or_, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import Row, Select, bindparam, func, or_, select, update
 
 from medbertde.store import intake, projects
 from medbertde.store.projects import Project
 from medbertde.store.reports import get_report
 from medbertde.store.session import Session
-from medbertde.store.tables import utc_now
-from medbertde.store.work_tables import AssignmentRow, ProjectRow
+from medbertde.store.tables import table_of, utc_now
+from medbertde.store.work_tables import AssignmentRow, ProjectPersonRow, ProjectRow
 from medbertde.types import Conflict, QueueProgress, Report
 
 _CHUNK = 1000
+_ROW, _PROJECT, _PERSON = (table_of(row).c for row in (AssignmentRow, ProjectRow, ProjectPersonRow))
+_FREE = or_(_ROW.user_id.is_(None), _ROW.expires_at <= bindparam("now"))
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ def next_report(
     intake.take_in(session, project=project)
     now = utc_now()
     until = now + timedelta(minutes=lease_minutes)
-    for query in (_own(project.id, user_id, exclude, now), _waiting(project.id, user_id, exclude, now)):
-        while (found := session.execute(query).first()) is not None:
+    asked = {"project": project.id, "reader": user_id, "exclude": list(exclude), "now": now}
+    for query in (_OWN, _WAITING):
+        while (found := session.execute(query, asked).first()) is not None:
             if _take(session, found, user_id, now, until):
                 return Assigned(get_report(session, report_id=found.report_id), found.bare)
     return None
@@ -57,7 +59,7 @@ def take(session: Session, *, project: Project, report_id: int, user_id: int, le
     intake.take_in(session, project=project)
     now = utc_now()
     until = now + timedelta(minutes=lease_minutes)
-    slots = session.execute(_slots(report_id, project.schema_id, user_id)).all()
+    slots = _slots(session, report_id, project.schema_id, user_id)
     for slot in _mine_first((slot for slot in slots if slot.project_id == project.id), user_id):
         if _take(session, slot, user_id, now, until):
             return Assigned(get_report(session, report_id=report_id), slot.bare)
@@ -75,21 +77,25 @@ def renew(session: Session, *, report_id: int, schema_id: str, user_id: int, lea
     A report that the user has saved, or that is in no project, needs no lease.
     """
     now = utc_now()
-    slots = session.execute(_slots(report_id, schema_id, user_id)).all()
+    slots = _slots(session, report_id, schema_id, user_id)
     if not slots:
         get_report(session, report_id=report_id)  # no assignment: the report may be gone altogether
     if not slots or any(slot.user_id == user_id and slot.done_at for slot in slots):
         return
     until = now + timedelta(minutes=lease_minutes)
-    if any(_take(session, slot, user_id, now, until) for slot in _mine_first(slots, user_id)):
-        return
+    if not any(_take(session, slot, user_id, now, until) for slot in _mine_first(slots, user_id)):
+        raise _lost(slots)
+
+
+def _lost(slots: Iterable[Row[Any]]) -> Conflict:
+    """What to say when all assignments of a report belong to others by now."""
     if all(slot.done_at for slot in slots):
-        raise Conflict(
+        return Conflict(
             "Dieser Befund lag zu lange offen und wurde inzwischen von jemand anderem gespeichert. Ihre Angaben dazu "
             "sind nicht gespeichert.",
             "This report was open for too long and someone else has saved it by now. Your values for it are not saved.",
         )
-    raise Conflict(
+    return Conflict(
         "Dieser Befund wird inzwischen von jemand anderem bearbeitet. Bitte mit dem nächsten Befund weitermachen.",
         "Someone else is working on this report by now. Please go on with the next one.",
     )
@@ -109,15 +115,20 @@ def release(session: Session, *, report_id: int, schema_id: str, user_id: int) -
     )
 
 
-def finish(session: Session, *, report_id: int, schema_id: str, user_id: int) -> None:
-    """The user has read the report: in each project of the schema this takes one assignment of it off the queue."""
+def finish(session: Session, *, report_id: int, schema_id: str, user_id: int, leased: bool = False) -> None:
+    """The user has read the report: in each project of the schema this takes one assignment of it off the queue.
+
+    `leased`: it must have been theirs or free in one of the projects, else `Conflict`; outside projects none is needed.
+    """
     now = utc_now()
-    slots = session.execute(_slots(report_id, schema_id, user_id)).all()
+    slots = _slots(session, report_id, schema_id, user_id)
     read = {slot.project_id for slot in slots if slot.user_id == user_id and slot.done_at}
     for slot in _mine_first(slots, user_id):
         if slot.project_id not in read and _take(session, slot, user_id, now, None, done_at=now):
             read.add(slot.project_id)
             projects.count_done(session, counts={(slot.project_id, user_id): 1})
+    if leased and slots and not read:
+        raise _lost(slots)
 
 
 def finish_imported(session: Session, *, report_ids: Sequence[int], schema_id: str, user_id: int) -> None:
@@ -129,68 +140,17 @@ def finish_imported(session: Session, *, report_ids: Sequence[int], schema_id: s
 
 
 def progress(session: Session, *, project: Project, user_id: int) -> QueueProgress:
-    """How many assignments the user has done, how many anyone has, and how many there are, without counting rows."""
-    intake.take_in(session, project=project)
-    done = projects.done_by_person(session, project_id=project.id)
-    total = session.scalars(select(ProjectRow.total).where(ProjectRow.id == project.id)).one()
-    return QueueProgress(done_by_user=done.get(user_id, 0), done=sum(done.values()), total=total)
+    """How many assignments the user has done, how many anyone has, and how many there are, without counting rows.
 
-
-def _own(project_id: int, user_id: int, exclude: Collection[int], now: datetime) -> Select[*tuple[Any, ...]]:
-    return (
-        _columns()
-        .where(
-            AssignmentRow.user_id == user_id,
-            AssignmentRow.done_at.is_(None),
-            AssignmentRow.project_id == project_id,
-            AssignmentRow.expires_at > now,
-            AssignmentRow.report_id.not_in(exclude),
-        )
-        .order_by(AssignmentRow.expires_at, AssignmentRow.place, AssignmentRow.report_id)
-        .limit(1)
-    )
-
-
-def _waiting(project_id: int, user_id: int, exclude: Collection[int], now: datetime) -> Select[*tuple[Any, ...]]:
-    """The first free assignment of a report that the user does not read anyway.
-
-    PostgreSQL passes over rows that another transaction is about to take.
+    Reports that came since reports were last handed out are not among them yet.
     """
-    other = aliased(AssignmentRow)
-    mine = select(other.slot).where(
-        other.report_id == AssignmentRow.report_id,
-        other.project_id == project_id,
-        other.user_id == user_id,
-        other.slot != AssignmentRow.slot,
-    )
-    return (
-        _columns()
-        .where(
-            AssignmentRow.project_id == project_id,
-            AssignmentRow.done_at.is_(None),
-            _free(now),
-            AssignmentRow.report_id.not_in(exclude),
-            ~mine.exists(),
-        )
-        .order_by(AssignmentRow.place, AssignmentRow.report_id, AssignmentRow.slot)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    found = session.execute(_PROGRESS, {"project": project.id, "reader": user_id}).one()
+    return QueueProgress(done_by_user=found.own or 0, done=found.done or 0, total=found.total)
 
 
-def _slots(report_id: int, schema_id: str, user_id: int) -> Select[*tuple[Any, ...]]:
+def _slots(session: Session, report_id: int, schema_id: str, user_id: int) -> Sequence[Row[Any]]:
     """All assignments of a report in the projects of a schema where the user may work."""
-    return (
-        _columns()
-        .join(ProjectRow)
-        .where(AssignmentRow.report_id == report_id, ProjectRow.schema_id == schema_id, projects.open_to(user_id))
-        .order_by(AssignmentRow.project_id, AssignmentRow.slot)
-    )
-
-
-def _columns() -> Select[*tuple[Any, ...]]:
-    row = AssignmentRow
-    return select(row.report_id, row.project_id, row.slot, row.bare, row.user_id, row.done_at)
+    return session.execute(_SLOTS, {"report": report_id, "schema": schema_id, "reader": user_id}).all()
 
 
 def _mine_first(slots: Iterable[Row[Any]], user_id: int) -> list[Row[Any]]:
@@ -206,10 +166,6 @@ def _mine_first(slots: Iterable[Row[Any]], user_id: int) -> list[Row[Any]]:
     ]
 
 
-def _free(now: datetime) -> ColumnElement[bool]:
-    return or_(AssignmentRow.user_id.is_(None), AssignmentRow.expires_at <= now)
-
-
 def _take(
     session: Session,
     slot: Row[Any],
@@ -220,16 +176,86 @@ def _take(
     done_at: datetime | None = None,
 ) -> bool:
     """Lease the assignment, or mark it as done, in one atomic statement; False when someone else has it."""
-    taking = (
-        update(AssignmentRow)
-        .where(
-            AssignmentRow.report_id == slot.report_id,
-            AssignmentRow.project_id == slot.project_id,
-            AssignmentRow.slot == slot.slot,
-            AssignmentRow.done_at.is_(None),
-            or_(AssignmentRow.user_id == user_id, _free(now)),
-        )
-        .values(user_id=user_id, expires_at=until, done_at=done_at)
-        .returning(AssignmentRow.slot)
+    taking = {"report": slot.report_id, "project": slot.project_id, "at": slot.slot, "reader": user_id, "now": now}
+    return session.scalar(_TAKE, taking | {"taker": user_id, "until": until, "done": done_at}) is not None
+
+
+# ---------------------------------------------------------------------------------------------- statements, built once
+
+
+def _columns() -> Select[*tuple[Any, ...]]:
+    return select(_ROW.report_id, _ROW.project_id, _ROW.slot, _ROW.bare, _ROW.user_id, _ROW.done_at)
+
+
+def _waiting() -> Select[*tuple[Any, ...]]:
+    """The first free assignment of a report that the user does not read anyway.
+
+    PostgreSQL passes over rows that another transaction is about to take.
+    """
+    other = table_of(AssignmentRow).alias().c
+    mine = select(other.slot).where(
+        other.report_id == _ROW.report_id,
+        other.project_id == bindparam("project"),
+        other.user_id == bindparam("reader"),
+        other.slot != _ROW.slot,
     )
-    return session.scalar(taking.execution_options(synchronize_session=False)) is not None
+    return (
+        _columns()
+        .where(
+            _ROW.project_id == bindparam("project"),
+            _ROW.done_at.is_(None),
+            _FREE,
+            _ROW.report_id.not_in(bindparam("exclude", expanding=True)),
+            ~mine.exists(),
+        )
+        .order_by(_ROW.place, _ROW.report_id, _ROW.slot)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
+_WAITING = _waiting()
+_OWN = (
+    _columns()
+    .where(
+        _ROW.user_id == bindparam("reader"),
+        _ROW.done_at.is_(None),
+        _ROW.project_id == bindparam("project"),
+        _ROW.expires_at > bindparam("now"),
+        _ROW.report_id.not_in(bindparam("exclude", expanding=True)),
+    )
+    .order_by(_ROW.expires_at, _ROW.place, _ROW.report_id)
+    .limit(1)
+)
+_SLOTS = (
+    _columns()
+    .join(table_of(ProjectRow), _PROJECT.id == _ROW.project_id)
+    .where(
+        _ROW.report_id == bindparam("report"),
+        _PROJECT.schema_id == bindparam("schema"),
+        projects.open_to(bindparam("reader")),
+    )
+    .order_by(_ROW.project_id, _ROW.slot)
+)
+_TAKE = (
+    update(table_of(AssignmentRow))
+    .where(
+        _ROW.report_id == bindparam("report"),
+        _ROW.project_id == bindparam("project"),
+        _ROW.slot == bindparam("at"),
+        _ROW.done_at.is_(None),
+        or_(_ROW.user_id == bindparam("reader"), _FREE),
+    )
+    .values(user_id=bindparam("taker"), expires_at=bindparam("until"), done_at=bindparam("done"))
+    .returning(_ROW.slot)
+)
+_PROGRESS = (
+    select(
+        _PROJECT.total,
+        func.sum(_PERSON.done).label("done"),
+        func.sum(_PERSON.done).filter(_PERSON.user_id == bindparam("reader")).label("own"),
+    )
+    .outerjoin(table_of(ProjectPersonRow), _PERSON.project_id == _PROJECT.id)
+    .where(_PROJECT.id == bindparam("project"))
+    .group_by(_PROJECT.id)
+)

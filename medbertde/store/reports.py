@@ -7,16 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, true
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from medbertde.store import text_index
 from medbertde.store.session import Session
-from medbertde.store.tables import ImportRow, ReportRow, utc_now
+from medbertde.store.tables import ImportRow, ReportRow, table_of, utc_now
 from medbertde.text import content_hash
 from medbertde.types import NotFound, Report, ReportRecord
 
 _CHUNK = 1000  # values per IN list, rows per read
+_ROW = table_of(ReportRow).c
+_REPORT = select(_ROW.id, _ROW.key, _ROW.text, _ROW.modality, _ROW.created_at).where(_ROW.id == bindparam("report"))
+_LOCK = select(_ROW.text).where(_ROW.id == bindparam("report")).with_for_update(key_share=True)
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,10 @@ def add_reports(
 
 def get_report(session: Session, *, report_id: int) -> Report:
     """The report with this id; `NotFound` when there is none."""
-    row = session.get(ReportRow, report_id)
+    row = session.execute(_REPORT, {"report": report_id}).first()
     if row is None:
         raise _unknown(report_id)
-    return to_report(row)
+    return Report(*row)
 
 
 def find_report(session: Session, *, key: str) -> Report | None:
@@ -104,14 +107,15 @@ def iterate_reports(session: Session, *, modality: str | None = None) -> Iterato
         session.expunge_all()
 
 
-def lock_report(session: Session, *, report_id: int) -> None:
+def lock_report(session: Session, *, report_id: int) -> str:
     """Let saves of one report wait for each other until the transaction ends (on SQLite all writers do anyway).
 
-    `NotFound` when there is no such report. For functions in `store`.
+    Returns its text. `NotFound` when there is no such report. For functions in `store`.
     """
-    query = select(ReportRow.id).where(ReportRow.id == report_id).with_for_update(key_share=True)
-    if session.scalar(query) is None:
+    text = session.scalar(_LOCK, {"report": report_id})
+    if text is None:
         raise _unknown(report_id)
+    return text
 
 
 def of_modality(modality: str | None) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""Reviews: which reports wait for a curator, what everyone said about them, and the curator's decision.
+"""Reviews: which reports wait for a curator, and the curator's decision; `review_cases` has what everyone said.
 
 Owns the list of open reviews and how a decision is kept: as a save of its own with a reason per finding, beside the
 annotators' saves and never over them. Knows no roles; who may see what is decided before.
@@ -6,27 +6,31 @@ annotators' saves and never over them. Knows no roles; who may see what is decid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
 
 from medbertde.store.consensus import (
     Consensus,
-    Latest,
     consensus,
     decisions,
-    differing,
+    marks_holding,
     readers_of,
     values_by_annotator,
 )
+from medbertde.store.mark_consensus import Marks, has_marks_only
 from medbertde.store.queue import finish
-from medbertde.store.reports import get_report, lock_report
+from medbertde.store.reports import lock_report
 from medbertde.store.session import Session, insert
-from medbertde.store.tables import LabelEventRow, RationaleRow, ReportRow, SubmissionRow, UserRow, utc_now
+from medbertde.store.tables import LabelEventRow, RationaleRow, ReportRow, SubmissionRow, table_of, utc_now
 from medbertde.store.work_tables import AssignmentRow, ProjectRow, ReviewRow
-from medbertde.types import Purpose, Report, Source, State
+from medbertde.types import Purpose, Source, State
+
+_REVIEW = table_of(ReviewRow).c
+_KNOWN = select(_REVIEW.report_id).where(
+    _REVIEW.report_id == bindparam("report"), _REVIEW.schema_id == bindparam("schema")
+)
 
 
 @dataclass(frozen=True)
@@ -43,32 +47,11 @@ class OpenReview:
 
 
 @dataclass(frozen=True)
-class ReaderView:
-    """What one annotator said: values that are not mentioned are missing, `active_ms` is the whole time spent."""
-
-    annotator: str
-    values: Mapping[str, State]
-    comment: str
-    flagged: bool
-    active_ms: int
-    saved_at: datetime
-
-
-@dataclass(frozen=True)
-class ReviewCase:
-    """All that a curator needs for one report. `decided` is what a curator said before, with the reasons."""
-
-    report: Report
-    readers: tuple[ReaderView, ...]
-    differing: tuple[str, ...]
-    decided: Mapping[str, State | None]
-    reasons: Mapping[str, str]
-    skip_reason: str
-
-
-@dataclass(frozen=True)
 class Ruling:
-    """A curator's decision: a value and a reason per finding. The same `client_uuid` again writes nothing."""
+    """A curator's decision: a value and a reason per finding. The same `client_uuid` again writes nothing.
+
+    In a schema of spans `values` names the kinds that are decided, all with None, and `marks` holds their spans.
+    """
 
     client_uuid: str
     schema_id: str
@@ -77,11 +60,12 @@ class Ruling:
     reasons: Mapping[str, str] = field(default_factory=dict)
     comment: str = ""
     active_ms: int = 0
+    marks: Marks = ()
 
 
 def note(session: Session, *, report_id: int, schema_id: str, skip_reason: str = "") -> None:
     """Look whether the report needs a curator after a save, or after a skip with a reason."""
-    known = session.get(ReviewRow, (report_id, schema_id))
+    known = session.scalar(_KNOWN, {"report": report_id, "schema": schema_id})
     readers = readers_of(session, schema_id=schema_id, report_ids=[report_id]).get(report_id, [])
     if known is None and not skip_reason and len(readers) < 2 and not any(latest.flagged for latest in readers):
         return
@@ -162,30 +146,16 @@ def _unread(schema_id: str) -> ColumnElement[bool]:
     )
 
 
-def review_case(session: Session, *, report_id: int, schema_id: str) -> ReviewCase:
-    """The report with what everyone said about it, in the order of their last saves."""
-    report = get_report(session, report_id=report_id)
-    ids = [report_id]
-    latest = readers_of(session, schema_id=schema_id, report_ids=ids).get(report_id, [])
-    values = values_by_annotator(session, schema_id=schema_id, report_ids=ids)
-    readings = [values.get((report_id, reader.user_id), {}) for reader in latest]
-    review = session.get(ReviewRow, (report_id, schema_id))
-    return ReviewCase(
-        report=report,
-        readers=_views(session, latest, readings),
-        differing=differing(readings),
-        decided=decisions(session, schema_id=schema_id, report_ids=ids).get(report_id, {}),
-        reasons=_reasons(session, report_id, schema_id),
-        skip_reason=review.skip_reason if review else "",
-    )
-
-
 def decide(session: Session, *, ruling: Ruling, schema_version: int, user_id: int) -> None:
-    """Keep a curator's decision and take the report off the list. Evidence that fits the decision comes along."""
+    """Keep a curator's decision and take the report off the list. Evidence that fits the decision comes along.
+
+    In a schema of spans the kinds that are not decided keep the marks that hold.
+    """
     lock_report(session, report_id=ruling.report_id)
     if session.scalar(select(SubmissionRow.id).where(SubmissionRow.client_uuid == ruling.client_uuid)) is not None:
         return
     before = decisions(session, schema_id=ruling.schema_id, report_ids=[ruling.report_id]).get(ruling.report_id, {})
+    held = marks_holding(session, report_id=ruling.report_id, schema_id=ruling.schema_id)
     submission = SubmissionRow(
         client_uuid=ruling.client_uuid,
         report_id=ruling.report_id,
@@ -211,7 +181,11 @@ def decide(session: Session, *, ruling: Ruling, schema_version: int, user_id: in
         for label, value in ruling.values.items()
     )
     session.flush()
-    _carry_evidence(session, ruling, submission.id)
+    if has_marks_only(ruling.schema_id):
+        marks = (*(mark for mark in held if mark.label not in ruling.values), *ruling.marks)
+        _add_spans(session, submission.id, {(mark.label, mark.start, mark.end) for mark in marks})
+    else:
+        _carry_evidence(session, ruling, submission.id)
     finish(session, report_id=ruling.report_id, schema_id=ruling.schema_id, user_id=user_id)
     session.execute(
         update(ReviewRow)
@@ -234,6 +208,10 @@ def _carry_evidence(session: Session, ruling: Ruling, submission_id: int) -> Non
         for row in session.scalars(select(RationaleRow).where(RationaleRow.submission_id.in_(latest)))
         if values.get((ruling.report_id, latest[row.submission_id]), {}).get(row.label) == settled.labels.get(row.label)
     }
+    _add_spans(session, submission_id, spans)
+
+
+def _add_spans(session: Session, submission_id: int, spans: Iterable[tuple[str, int, int]]) -> None:
     session.add_all(
         RationaleRow(
             submission_id=submission_id, label=label, start_char=start, end_char=end, source=Source.ADJUDICATED
@@ -241,49 +219,3 @@ def _carry_evidence(session: Session, ruling: Ruling, submission_id: int) -> Non
         for label, start, end in sorted(spans)
     )
     session.flush()
-
-
-def _views(
-    session: Session, latest: Sequence[Latest], readings: Sequence[Mapping[str, State | None]]
-) -> tuple[ReaderView, ...]:
-    ids = [one.submission_id for one in latest]
-    rows = {row.id: row for row in session.scalars(select(SubmissionRow).where(SubmissionRow.id.in_(ids)))}
-    people = select(UserRow.id, UserRow.name).where(UserRow.id.in_([one.user_id for one in latest]))
-    names = {user_id: name for user_id, name in session.execute(people)}
-    return tuple(
-        ReaderView(
-            annotator=names[one.user_id],
-            values={label: value for label, value in reading.items() if value is not None},
-            comment=rows[one.submission_id].comment,
-            flagged=one.flagged,
-            active_ms=_time_spent(session, rows[one.submission_id]),
-            saved_at=rows[one.submission_id].created_at,
-        )
-        for one, reading in zip(latest, readings, strict=True)
-    )
-
-
-def _time_spent(session: Session, latest: SubmissionRow) -> int:
-    """Milliseconds over all saves of the report by this annotator."""
-    query = select(func.sum(SubmissionRow.active_ms)).where(
-        SubmissionRow.report_id == latest.report_id,
-        SubmissionRow.schema_id == latest.schema_id,
-        SubmissionRow.user_id == latest.user_id,
-        SubmissionRow.purpose == Purpose.ANNOTATION,
-    )
-    return session.scalar(query) or 0
-
-
-def _reasons(session: Session, report_id: int, schema_id: str) -> dict[str, str]:
-    """The reasons of the curators' last decisions, by finding."""
-    query = (
-        select(LabelEventRow.label, LabelEventRow.reason)
-        .join(SubmissionRow)
-        .where(
-            SubmissionRow.report_id == report_id,
-            SubmissionRow.schema_id == schema_id,
-            SubmissionRow.purpose == Purpose.ADJUDICATION,
-        )
-        .order_by(LabelEventRow.id)
-    )
-    return {label: reason or "" for label, reason in session.execute(query)}

@@ -1,7 +1,8 @@
 """Finding reports: by words in their text and by what was said about them.
 
 A term is found anywhere in the folded text, also inside a compound ("erguss" in "Pleuraerguss"); `text_index` narrows
-down where to look. Both databases compare `medbertde_fold(text)`, so they find the same. Knows no pages and no roles.
+down where to look. Both databases compare the text folded by the same rules, so they find the same. Knows no pages and
+no roles.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ def count(session: Session, *, wanted: tuple[str, ...], filters: Filters) -> int
 def _matching(session: Session, wanted: tuple[str, ...], filters: Filters, after: int) -> Select[int]:
     """The ids of the reports that fit, in import order."""
     query = select(ReportRow.id).where(ReportRow.id > after, of_modality(filters.modality)).order_by(ReportRow.id)
-    query = query.where(*(func.medbertde_fold(ReportRow.text).contains(term, autoescape=True) for term in wanted))
+    folded = text_index.folded(session)
+    query = query.where(*(folded.contains(term, autoescape=True) for term in wanted))
     return text_index.narrow(session, query, wanted=wanted, after=after).where(*_conditions(filters))
 
 

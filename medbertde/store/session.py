@@ -13,10 +13,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, exc, make_url
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.orm import Session
@@ -46,7 +47,7 @@ class Database:
         with (
             _as_sentences(),
             self._one_writer(),
-            Session(self._beginning("BEGIN IMMEDIATE")) as session,
+            Session(self._writing) as session,
             session.begin(),
         ):
             yield session
@@ -54,7 +55,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A consistent view of the database for the length of the block; nothing done in it is kept."""
-        with _as_sentences(), Session(self._beginning("BEGIN")) as session:
+        with _as_sentences(), Session(self._reading) as session:
             if self.is_postgresql:
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
@@ -64,12 +65,23 @@ class Database:
         """Whether a PostgreSQL server holds the database; else it is a SQLite file."""
         return self.engine.dialect.name == "postgresql"
 
+    def refresh_statistics(self) -> None:
+        """After an import: PostgreSQL looks at the tables by itself within a minute, and plans badly until then."""
+        if self.is_postgresql:
+            with _as_sentences(), self.engine.begin() as connection:
+                connection.exec_driver_sql("ANALYZE")
+
     def close(self) -> None:
         """Close the connections; the last one to close a SQLite file folds its write-ahead log into it."""
         self.engine.dispose()
 
-    def _beginning(self, statement: str) -> Engine:
-        return self.engine.execution_options(begin_statement=statement)
+    @cached_property
+    def _writing(self) -> Engine:
+        return self.engine.execution_options(begin_statement="BEGIN IMMEDIATE")
+
+    @cached_property
+    def _reading(self) -> Engine:
+        return self.engine.execution_options(begin_statement="BEGIN")
 
     @contextmanager
     def _one_writer(self) -> Iterator[None]:
@@ -105,7 +117,12 @@ def open_database(url: str, *, busy_timeout_s: float = 30.0) -> Database:
 
 def insert(session: Session, table: type[Base]) -> Any:
     """The INSERT of the session's database that knows ON CONFLICT (both spell it alike, SQLAlchemy keeps two)."""
-    return (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite_dialect).insert(table)
+    return insert_of(session.get_bind().dialect.name, table)
+
+
+def insert_of(dialect: str, table: type[Base] | Table) -> Any:
+    """The same for a kind of database by its name, for statements that are built once."""
+    return (postgresql if dialect == "postgresql" else sqlite_dialect).insert(table)
 
 
 def _parse(url: str) -> URL:
@@ -202,9 +219,13 @@ def _sentence(error: exc.DBAPIError) -> StorageError | None:
     if isinstance(error.orig, sqlite.driver().Error):
         return sqlite.sentence(error.orig)
     state = getattr(error.orig, "sqlstate", None) or ""
-    if state in _PG_SENTENCES:
-        return StorageError(*_PG_SENTENCES[state])
-    return StorageError(*_UNREACHABLE) if isinstance(error, exc.OperationalError) else None
+    known = _PG_SENTENCES.get(state) or _PG_SENTENCES.get(state[:2])
+    if known is not None:
+        return StorageError(*known)
+    if not isinstance(error, exc.OperationalError):
+        return None
+    in_commit = error.connection_invalidated and error.statement is None
+    return StorageError(*(_BROKEN_OFF if in_commit else _UNREACHABLE))
 
 
 def _busy() -> StorageError:
@@ -217,10 +238,24 @@ _UNREACHABLE = (
     "The database does not answer or refuses the connection. Nothing was saved. Please check the URL "
     "(MEDBERTDE_DATABASE_URL) and the database server.",
 )
-_PG_SENTENCES = {
+_BROKEN_OFF = (
+    "Die Verbindung zur Datenbank ist beim Speichern abgebrochen. Es ist nicht sicher, ob das Letzte gespeichert ist. "
+    "Bitte neu laden, nachsehen und nötigenfalls noch einmal speichern.",
+    "The connection to the database broke off while saving. It is not certain that the last change was saved. Please "
+    "reload, check, and save again if necessary.",
+)
+_FAILING = (
+    "Der Datenbankserver kann seine Dateien nicht lesen oder schreiben. Es wurde nichts gespeichert. Bitte den freien "
+    "Platz und die Datenträger des Servers prüfen; Näheres steht in seinem Protokoll.",
+    "The database server cannot read or write its files. Nothing was saved. Please check the free space and the disks "
+    "of the server; its log tells more.",
+)
+_PG_SENTENCES = {  # by SQLSTATE or its class
     "40001": sqlite.LOCKED,  # serialization failure
     "40P01": sqlite.LOCKED,  # deadlock
     "55P03": sqlite.LOCKED,  # lock_timeout
     "53100": sqlite.FULL,
     "25006": sqlite.READ_ONLY,
+    "58": _FAILING,  # system error
+    "XX": _FAILING,  # internal error, damaged data
 }

@@ -8,14 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import bindparam, case, delete, select, update
 
 from medbertde.store.account_tables import LoginAttemptRow, SessionRow
 from medbertde.store.session import Session, insert
-from medbertde.store.tables import UserRow, utc_now
+from medbertde.store.tables import UserRow, table_of, utc_now
 from medbertde.types import Role, User
 
 _SEEN_STEP = timedelta(minutes=1)  # a page that is open asks often; not every question is worth a write
+_SESSION, _USER = table_of(SessionRow).c, table_of(UserRow).c
+_LIVE = (
+    select(_USER.id, _USER.name, _USER.role, _USER.terms_version, _SESSION.seen_at)
+    .join(table_of(SessionRow), _SESSION.user_id == _USER.id)
+    .where(
+        _SESSION.token_hash == bindparam("token"),
+        _SESSION.seen_at > bindparam("seen"),
+        _SESSION.created_at > bindparam("created"),
+        _USER.disabled_at.is_(None),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -43,20 +54,12 @@ def open_session(session: Session, *, token_hash: str, user_id: int) -> None:
 def find_session(session: Session, *, token_hash: str, lifetime: Lifetime) -> LiveSession | None:
     """The session with this token; None when there is none, it has expired or its user is disabled."""
     now = utc_now()
-    found = session.execute(
-        select(SessionRow, UserRow)
-        .join(UserRow, UserRow.id == SessionRow.user_id)
-        .where(
-            SessionRow.token_hash == token_hash,
-            SessionRow.seen_at > now - lifetime.idle,
-            SessionRow.created_at > now - lifetime.absolute,
-            UserRow.disabled_at.is_(None),
-        )
-    ).one_or_none()
+    asked = {"token": token_hash, "seen": now - lifetime.idle, "created": now - lifetime.absolute}
+    found = session.execute(_LIVE, asked).one_or_none()
     if found is None:
         return None
-    row, person = found
-    return LiveSession(User(person.id, person.name, person.role, person.terms_version), row.seen_at < now - _SEEN_STEP)
+    user_id, name, role, terms_version, seen_at = found
+    return LiveSession(User(user_id, name, role, terms_version), seen_at < now - _SEEN_STEP)
 
 
 def touch(session: Session, *, token_hash: str) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from medbertde.store.reports import get_report
 from medbertde.store.session import Session
-from medbertde.store.tables import ReportRow, SkipRow, UserRow
+from medbertde.store.tables import ReportRow, SkipRow, UserRow, table_of
 from medbertde.types import Skip, SkipReason
 
 KEPT_ASIDE = 1000  # a person's latest skips that the queue does not offer them again by itself
+_SKIP = table_of(SkipRow).c
+_ASIDE = (
+    select(_SKIP.report_id)
+    .where(_SKIP.user_id == bindparam("reader"), _SKIP.schema_id == bindparam("schema"))
+    .order_by(_SKIP.id.desc())
+    .limit(KEPT_ASIDE)
+)
 
 
 def record_skip(
@@ -43,13 +50,7 @@ def record_skip(
 
 def skipped_by(session: Session, *, schema_id: str, user_id: int) -> set[int]:
     """The reports this person put aside last."""
-    query = (
-        select(SkipRow.report_id)
-        .where(SkipRow.user_id == user_id, SkipRow.schema_id == schema_id)
-        .order_by(SkipRow.id.desc())
-        .limit(KEPT_ASIDE)
-    )
-    return set(session.scalars(query))
+    return set(session.scalars(_ASIDE, {"reader": user_id, "schema": schema_id}))
 
 
 def skips(session: Session, *, schema_id: str, report_id: int | None = None, limit: int = 1000) -> list[Skip]:

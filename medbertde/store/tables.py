@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     MetaData,
+    Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
@@ -179,13 +180,18 @@ class ReportRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
+def table_of(row: type[Base]) -> Table:
+    """The plain table of a row, for statements that need nothing of the object mapping and go often."""
+    return cast(Table, row.__table__)
+
+
 class SubmissionRow(Base):
     """One save of one report by one annotator; it exists also when no finding is mentioned. Append-only."""
 
     __tablename__ = "submissions"
     __table_args__ = (
         Index(None, "schema_id", "report_id"),
-        Index(None, "user_id", "schema_id"),
+        Index(None, "user_id", "schema_id", "report_id"),
         one_of("purpose", Purpose),
         CheckConstraint("active_ms >= 0", name="active_ms_positive"),
     )

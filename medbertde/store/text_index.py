@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Select, column, insert, join, select, table, text
+from sqlalchemy import ColumnElement, Select, Text, column, func, insert, join, literal_column, select, table, text
 
 from medbertde.search_text import MIN_CHARS, fold, words
 from medbertde.store.session import Session
@@ -31,6 +31,13 @@ def add(session: Session, *, texts: Mapping[int, str]) -> None:
         session.execute(known, [{"word": word} for word in distinct])
     rows = [{"rowid": report_id, "words": " ".join(report_words)} for report_id, report_words in found.items()]
     session.execute(insert(_INDEX), rows)
+
+
+def folded(session: Session) -> ColumnElement[str]:
+    """The folded text of a report: PostgreSQL keeps it in a column that the server computes."""
+    if session.get_bind().dialect.name == "postgresql":
+        return literal_column("reports.folded", Text)
+    return func.medbertde_fold(ReportRow.text)
 
 
 def narrow(session: Session, query: Select[int], *, wanted: tuple[str, ...], after: int) -> Select[int]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from medbertde.store.session import Session
 from medbertde.store.tables import UserRow, utc_now
 from medbertde.types import NotFound, Role, User
+
+_NAMED = select(UserRow).where(UserRow.name == bindparam("name"))
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,13 @@ def get_user(session: Session, *, user_id: int) -> User:
 
 def find_user(session: Session, *, name: str) -> User | None:
     """The user with this name."""
-    row = session.scalar(select(UserRow).where(UserRow.name == name))
+    row = session.scalar(_NAMED, {"name": name})
     return None if row is None else _user(row)
 
 
 def find_account(session: Session, *, name: str) -> Account | None:
     """The account with this name, disabled or not."""
-    row = session.scalar(select(UserRow).where(UserRow.name == name))
+    row = session.scalar(_NAMED, {"name": name})
     return None if row is None else _account(row)
 
 

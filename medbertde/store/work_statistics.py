@@ -106,6 +106,24 @@ def proposals(session: Session, *, schema_id: str, report_ids: Collection[int]) 
     return found
 
 
+def suggested_marks(
+    session: Session, *, schema_id: str, report_ids: Collection[int]
+) -> dict[tuple[int, str], frozenset[tuple[str, int, int]]]:
+    """The spans that each model version suggested for the reports, (label, start, end), the newest version last."""
+    found: dict[tuple[int, str], frozenset[tuple[str, int, int]]] = {}
+    ids = list(report_ids)
+    for start in range(0, len(ids), _CHUNK):
+        query = (
+            select(SuggestionRow.report_id, SuggestionRow.model_version, SuggestionRow.spans)
+            .where(SuggestionRow.schema_id == schema_id, SuggestionRow.report_id.in_(ids[start : start + _CHUNK]))
+            .order_by(SuggestionRow.id)
+        )
+        for report_id, version, spans in session.execute(query):
+            if spans is not None:
+                found[report_id, version] = frozenset((label, *place) for label, *place, _ in spans["spans"])
+    return found
+
+
 def accepted_proposals(session: Session, *, submission_ids: Collection[int]) -> tuple[int, int]:
     """Of the findings for which these saves saw a proposed state: how many kept it, and how many there were."""
     kept = total = 0

@@ -31,6 +31,7 @@ from medbertde.ui.annotation_json import (
     work_json,
 )
 from medbertde.ui.card import Card
+from medbertde.ui.guard import USER
 from medbertde.ui.view import refusals
 
 WEIGHED_PER_CALL = 10  # attributions computed in one call; the card calls again until none is missing
@@ -171,4 +172,5 @@ async def card_caller(request: fastapi.Request) -> Caller:
     Gradio hands events a `gr.Request` with the user's name, but cards the plain request: its app knows how to ask.
     """
     body = await request.json()  # Gradio has read it before, the request keeps it
-    return Caller(request.app.auth_dependency(request), body.get("session_hash"))
+    name = request.app.auth_dependency(request)
+    return Caller(name, body.get("session_hash"), request.scope.get(USER) if name else None)

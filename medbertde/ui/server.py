@@ -19,8 +19,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from medbertde.services import Services
 from medbertde.settings import Profile, Settings
-from medbertde.types import Role, UserError
-from medbertde.ui import browser_rules, sign_in
+from medbertde.types import Role, StorageError, UserError
+from medbertde.ui import browser_rules, page_sessions, sign_in
 from medbertde.ui.guard import USER, Guard
 from medbertde.ui.hub_sign_in import add_hub_sign_in
 from medbertde.ui.look import look
@@ -33,6 +33,7 @@ def build_server(page: gr.Blocks, services: Services) -> Guard:
     """Everything that answers, as one ASGI app."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     telemetry = Telemetry(lambda: len(page._queue))
+    app.add_exception_handler(StorageError, _storage_refusal)
     _add_operations(app, services, telemetry)
     add_hub_sign_in(app, services)
     sign_in.add_routes(app, services)
@@ -55,6 +56,7 @@ def build_server(page: gr.Blocks, services: Services) -> Guard:
         **look(),
     )
     page.app = app.routes[-1].app  # type: ignore[attr-defined]  # as after `launch`; `queue` made another one
+    page_sessions.keep_little(page)
     page.is_running = True  # as after `launch`: event streams send signs of life
     return Guard(app, services, telemetry)
 
@@ -63,6 +65,12 @@ def _name_of(request: Request) -> str | None:
     """Under which name Gradio passes the user on to the page's handlers: the one the guard found."""
     user = request.scope.get(USER)
     return user.name if user else None
+
+
+def _storage_refusal(_request: Request, error: Exception) -> Response:
+    """What a page outside of Gradio could not read or store."""
+    assert isinstance(error, StorageError)
+    return JSONResponse({"detail": f"{error.de} / {error.en}"}, 503)
 
 
 def _add_operations(app: FastAPI, services: Services, telemetry: Telemetry) -> None:
@@ -133,7 +141,9 @@ def _config(app: Guard, settings: Settings) -> uvicorn.Config:
 def _bound(settings: Settings) -> socket.socket:
     """The listening socket; `OSError` when the port is taken."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family)
+    # With the protocol named asyncio sends each part of an answer at once; without, it waits 40 ms for the client's
+    # acknowledgement of the part before (Nagle, delayed ACK).
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((settings.host.strip("[]"), settings.port))

@@ -108,7 +108,7 @@ class TestSaving:
     ) -> None:
         bring(annotate, anna, "Eins.")
         decision = decide(first(annotate, anna), values={"Erguss": State.PRESENT}, model_version=None)
-        assert annotate.save(anna, decision).revisions == annotate.save(anna, decision).revisions
+        assert annotate.save(anna, decision).submission == annotate.save(anna, decision).submission
         with database.read() as session:
             assert len(labels.history(session, report_id=decision.report_id)) == 1
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from medbertde.types import ReportRecord, User
 
 ROOT = Path(__file__).parents[2]
 WORKERS = 8
+REFUSED = "refused"  # what an annotator prints whom the database refuses
 EVENTS = 2  # that each save of a worker writes
 
 
@@ -31,9 +32,12 @@ def fill(database: Database, user: User, count: int) -> None:
 
 
 @contextmanager
-def annotators(url: str) -> Iterator[subprocess.Popen[str]]:
-    """Eight annotators who have opened the database and begin when the standard input is closed."""
-    command = [sys.executable, str(ROOT / "tests" / "store" / "worker.py"), url, str(WORKERS)]
+def annotators(url: str, *, remark: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """Eight annotators who have opened the database and begin when the standard input is closed.
+
+    With a `remark` of so many bytes in every save they try again whenever the database refuses.
+    """
+    command = [sys.executable, str(ROOT / "tests" / "store" / "worker.py"), url, str(WORKERS), str(remark)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     pipe = subprocess.PIPE
     started = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment, start_new_session=True)
@@ -61,6 +65,21 @@ def killed_after(url: str, count: int, wait_s: float = 0) -> list[str]:
         time.sleep(wait_s)
         kill(started)
         return acknowledged + started.stdout.read().split()
+
+
+def read_until(started: subprocess.Popen[str], enough: Callable[[list[str]], bool]) -> list[str]:
+    """What annotators print until it is enough; `enough` is asked after each line."""
+    lines: list[str] = []
+    while not enough(lines):
+        line = started.stdout.readline().strip()
+        assert line, "the annotators ended"
+        lines.append(line)
+    return lines
+
+
+def saves(lines: list[str]) -> list[str]:
+    """The reports whose saves were acknowledged, of what annotators print."""
+    return [line for line in lines if line != REFUSED]
 
 
 def saved_reports(url: str) -> Counter[str]:

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, select
 
 from medbertde.store import Database, labels, open_database, reports, users
+from medbertde.store.tables import LabelEventRow
 from medbertde.types import LabelChange, LabelRevision, ReportRecord, Role, State, User
 
 Save = Callable[..., tuple[LabelRevision, ...]]
@@ -79,7 +80,7 @@ def save(database: Database) -> Save:
     ) -> tuple[LabelRevision, ...]:
         changes = [LabelChange(label, value) for label, value in findings.items()]
         with database.write() as session:
-            return labels.save(
+            number = labels.save(
                 session,
                 report_id=report_id,
                 schema_id="chest_xray",
@@ -89,5 +90,8 @@ def save(database: Database) -> Save:
                 client_uuid=str(uuid.uuid4()),
                 flagged=flagged,
             )
+            written = session.scalars(select(LabelEventRow.id).where(LabelEventRow.submission_id == number)).all()
+            history = labels.history(session, report_id=report_id, schema_id="chest_xray")
+        return tuple(one for one in history if one.id in written)
 
     return save_findings

@@ -127,7 +127,7 @@ def test_the_next_report_is_found_by_index_alone(sqlite_url: str) -> None:
     from medbertde.store import open_database
 
     database = open_database(sqlite_url)
-    query = queue._waiting(1, 1, [5], projects.utc_now())
+    query = queue._WAITING.params(project=1, reader=1, exclude=[5], now=projects.utc_now())
     with database.read() as session:
         sql = query.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
         plan = "\n".join(row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {sql}")))
