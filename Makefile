@@ -31,7 +31,7 @@ format: .venv/.test
 	$(BIN)/ruff check --fix .
 
 BENCHES := bench bench_start bench_runtime bench_fill_mask bench_annotate bench_store bench_exchange bench_explain \
-	bench_finetune bench_pretrain
+	bench_finetune bench_time_to_f1 bench_pretrain
 
 bench: .venv/.test  ## every figure of speed and memory in docs/, one table after the other; over an hour on two cores
 	for name in $(BENCHES); do $(BIN)/python -m tests.$$name || exit 1; done

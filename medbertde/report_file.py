@@ -1,8 +1,9 @@
 """Report files: reading `.jsonl`, `.csv` and `.txt` into records, and writing records back.
 
 Core: a row that is wrong is reported with its number and a sentence, the others are read on. Fields: `text`, optional
-`id`, `modality`, `labels` {label: state}, `rationales` [{label, start, end}], `meta`. In CSV, labels stand in columns
-named `label:<id>`; every other column goes to `meta`, cut to 1,000 characters. No message repeats text of a report.
+`id`, `modality`, `labels` {label: state}, `rationales` [{label, start, end}], `meta`; our own exports add the `source`
+of each rationale. In CSV, labels stand in columns named `label:<id>`; every other column goes to `meta`, cut to 1,000
+characters. No message repeats text of a report.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from typing import Any
 
 from medbertde.schema import Schema, parse_state
 from medbertde.text import MAX_CHARS, clean, decode, normalise, shown
-from medbertde.types import InvalidFile, InvalidSchema, InvalidText, Notice, Rationale, ReportRecord, State, UserError
+from medbertde.types import (
+    InvalidFile,
+    InvalidSchema,
+    InvalidText,
+    Notice,
+    Rationale,
+    ReportRecord,
+    Source,
+    State,
+    UserError,
+)
 
 LABEL_COLUMN = "label:"
 FORMULA_START = ("=", "+", "-", "@", "\t", "\r")
@@ -27,6 +38,7 @@ _MAX_NAME = 200  # characters of an id or a modality
 _MAX_META = 1_000
 _MAX_CELL = 16 * 1024 * 1024
 _LINE_END = re.compile("\r\n|\r|\n")
+_SOURCES = {source.value: source for source in Source}  # another word is another tool's and says nothing here
 
 NumberedRow = tuple[int, "Mapping[str, Any] | Notice"]
 
@@ -259,7 +271,8 @@ def _rationale(item: Any, text: str, schema: Schema | None) -> Rationale:
     match item:
         case {"label": str(label), "start": int(start), "end": int(end)}:
             state = item.get("state")
-            span = Rationale(label, start, end, None if state is None else parse_state(state))
+            known = None if state is None else parse_state(state)
+            span = Rationale(label, start, end, known, _SOURCES.get(str(item.get("source"))))
         case _:
             raise InvalidFile(
                 "Jede Textstelle braucht „label“ sowie „start“ und „end“ als ganze Zahlen.",
@@ -287,16 +300,18 @@ def to_json(record: ReportRecord) -> str:
             "modality": record.modality,
             "text": record.text,
             "labels": {label: state.value for label, state in record.labels.items()},
-            "rationales": [_span(span) for span in record.rationales],
+            "rationales": [span_fields(span) for span in record.rationales],
             "meta": dict(record.meta),
         },
         ensure_ascii=False,
     )
 
 
-def _span(span: Rationale) -> dict[str, str | int]:
+def span_fields(span: Rationale) -> dict[str, str | int]:
+    """A span as it stands in files; what is not known of it is missing."""
     plain: dict[str, str | int] = {"label": span.label, "start": span.start, "end": span.end}
-    return plain | ({"state": span.state.value} if span.state else {})
+    known = {"state": span.state, "source": span.source}
+    return plain | {name: word.value for name, word in known.items() if word}
 
 
 def to_csv(records: Iterable[ReportRecord], schema: Schema) -> Iterator[str]:

@@ -301,7 +301,8 @@ class AttributedPassage:
     """A passage as the model reads it (a sentence with its heading, or a window) and what it does to a score.
 
     `score` is what its words change in its own logit, `words` how they share that; `contribution` is what it adds to
-    the report's score. `probability` is the calibrated one of this passage alone. `delta` as in `Attribution`.
+    the report's score. Where that is exactly 0, `words` are None until somebody asks for them (`explain.with_words`).
+    `probability` is the calibrated one of this passage alone. `delta` as in `Attribution`.
     """
 
     start: int
@@ -310,7 +311,7 @@ class AttributedPassage:
     score: float
     contribution: float
     probability: float
-    words: tuple[AttributedWord, ...]
+    words: tuple[AttributedWord, ...] | None
     delta: float
 
 

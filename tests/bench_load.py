@@ -38,6 +38,7 @@ OUT = ROOT / "build" / "bench_load.json"
 TEXTS = 200
 CLIENTS = (1, 10, 50)
 SMALL_QUEUE = 8
+LONG_CLIENTS, QUARTERS = 10, 4
 SAME = 1e-3  # a report in a batch with others differs by rounding only
 
 Expected = Mapping[str, Sequence[Mapping[str, float]]]  # by version, by text: the probability of "present" per finding
@@ -88,15 +89,20 @@ def start(url: str, asked: Sequence[str], clients: int, requests: int) -> subpro
     return process
 
 
-def finish(process: subprocess.Popen[str], clients: int, expected: Expected) -> Load:
-    """Wait for the clients and judge what they got."""
-    told = json.loads(process.communicate()[0])
-    answered = [each for each in told["requests"] if "answer" in each]
-    times = sorted(each["ms"] for each in answered)
-    cuts = statistics.quantiles(times, n=100, method="inclusive")
+def told_by(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Wait for the clients; what they tell."""
+    told: dict[str, Any] = json.loads(process.communicate()[0])
+    return told
+
+
+def judged(clients: int, told: Sequence[Mapping[str, Any]], expected: Expected) -> Load:
+    """What came of the requests of one or more runs of so many clients."""
+    requests = [each for run in told for each in run["requests"]]
+    answered = [each for each in requests if "answer" in each]
+    cuts = statistics.quantiles(sorted(each["ms"] for each in answered), n=100, method="inclusive")
     wrong = sum(not right(each, expected) for each in answered)
-    busy = len(told["requests"]) - len(answered)
-    return Load(clients, len(told["requests"]), len(answered) / told["seconds"], cuts[49], cuts[94], busy, wrong)
+    per_second = len(answered) / sum(run["seconds"] for run in told)
+    return Load(clients, len(requests), per_second, cuts[49], cuts[94], len(requests) - len(answered), wrong)
 
 
 def right(told: Mapping[str, Any], expected: Expected) -> bool:
@@ -117,27 +123,45 @@ def swap(services: Services, models: Sequence[Path], process: subprocess.Popen[s
     return swaps
 
 
+def long_run(
+    services: Services, url: str, models: Sequence[Path], requests: int, swaps: int, expected: Expected
+) -> dict[str, Any]:
+    """Ten clients while the model is changed, in four quarters, and the memory of the server after each.
+
+    In every quarter the clients are new ones, as visitors are: what is kept of those before shows.
+    """
+    told, done, memory = [], 0, [_mb()]
+    for _ in range(QUARTERS):
+        running = start(url, texts(), LONG_CLIENTS, requests // QUARTERS)
+        done += swap(services, models, running, swaps // QUARTERS)
+        told.append(told_by(running))
+        memory.append(_mb())
+    return {"long": judged(LONG_CLIENTS, told, expected).__dict__, "swaps": done, "mb": memory}
+
+
+def _mb() -> float:
+    return float(psutil.Process().memory_info().rss) / 2**20
+
+
 def measure(requests: int, long: int, swaps: int) -> dict[str, Any]:
     """All figures."""
-    asked, memory = texts(), psutil.Process()
+    asked = texts()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, launched(Path(folder) / "var", EMBEDDED) as (services, url):
+        figures["mb_started"] = _mb()
         models = [second_model(Path(folder) / "moved"), EMBEDDED_FOLDER]
         expected: dict[str, list[dict[str, float]]] = {}
         for path in models:
             services.models.switch(services.access.identify(Caller(None, None)), XRAY, str(path))
             expected[services.models.versions()[XRAY]] = answers(services, asked)
-        loads = [finish(start(url, asked, clients, requests), clients, expected) for clients in CLIENTS]
-        figures["loads"] = [each.__dict__ for each in loads]
-        before = memory.memory_info().rss
-        running = start(url, asked, 10, long)
-        figures["swaps"] = swap(services, models, running, swaps)
-        figures["long"] = finish(running, 10, expected).__dict__
-        figures["mb_before"], figures["mb_after"] = before / 2**20, memory.memory_info().rss / 2**20
+        figures["loads"] = [
+            judged(clients, [told_by(start(url, asked, clients, requests))], expected).__dict__ for clients in CLIENTS
+        ]
+        figures |= long_run(services, url, models, long, swaps, expected)
     small = {"max_queue": SMALL_QUEUE}
     with tempfile.TemporaryDirectory() as folder, launched(Path(folder), EMBEDDED, **small) as (services, url):
         expected = {services.models.versions()[XRAY]: answers(services, asked)}
-        figures["small_queue"] = finish(start(url, asked, 50, requests), 50, expected).__dict__
+        figures["small_queue"] = judged(50, [told_by(start(url, asked, 50, requests))], expected).__dict__
     return figures
 
 
@@ -154,8 +178,9 @@ def table(figures: Mapping[str, Any]) -> str:
             f"| {row['clients']} | {row['requests']:,} | {row['per_second']:.0f} | {row['p50_ms']:.0f} | "
             f"{row['p95_ms']:.0f} | {row['busy']} | {row['wrong']} | {kind} |"
         )
-    memory = f"Memory of the server: {figures['mb_before']:.0f} MB before the changes of the model, "
-    return "\n".join([*lines, "", f"{memory}{figures['mb_after']:.0f} MB after them."])
+    before, *after = (f"{mb:.0f}" for mb in figures["mb"])
+    memory = f"Memory of the server: {figures['mb_started']:.0f} MB at the start, {before} MB before the long run, "
+    return "\n".join([*lines, "", f"{memory}{', '.join(after)} MB after each quarter of it."])
 
 
 def main() -> None:

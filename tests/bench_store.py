@@ -37,7 +37,7 @@ from medbertde.store import rows, sqlite
 from medbertde.store.session import Database
 from medbertde.types import Progress, Role, State, User
 from medbertde.ui.layout import build_page
-from medbertde.ui.server import running
+from medbertde.ui.server import running, settle
 from tests import postgres
 from tests.http_annotators import NAMES, in_threads
 from tests.launch import free_port, password_of
@@ -81,6 +81,7 @@ def measure(kind: str, count: int, seconds: float) -> Figures:
         figures["first report of a new project, s"] = _seconds(lambda: services.annotate.next_reports(user, XRAY))
         figures |= _named("services", _store_clients(services, seconds))
         figures |= _named("HTTP", _through_http(services, seconds))
+        figures |= _named("HTTP, 2 s apart", _through_http(services, seconds, pause=2))
         figures |= _reading(services, user)
         figures["memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return figures
@@ -191,12 +192,13 @@ def _store_clients(services: Services, seconds: float) -> list[float]:
     return in_threads([work(user) for user in users], seconds)
 
 
-def _through_http(services: Services, seconds: float) -> list[float]:
+def _through_http(services: Services, seconds: float, pause: float = 0) -> list[float]:
     """The same over the page's own calls; the annotators are a process of their own."""
     page = build_page(services)
     with running(page, services) as url:
+        settle()
         card = next(number for number, block in page.blocks.items() if block.elem_id == "annotate-card")
-        command = [sys.executable, "-m", "tests.http_annotators", url, str(card), str(seconds)]
+        command = [sys.executable, "-m", "tests.http_annotators", url, str(card), str(seconds), str(pause)]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT)
     times: list[float] = json.loads(done.stdout)
     return times

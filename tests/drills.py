@@ -1,30 +1,43 @@
 """Faults at full size: `python -m tests.drills` prints a table; anything lost or doubled ends it with an error.
 
 Eight annotator processes killed again and again at random moments, and eight of them racing for the same reports, on
-SQLite and on PostgreSQL; and the PostgreSQL server itself stopped at random moments without writing anything down.
-`tests/store/test_processes.py` holds the same, smaller. The PostgreSQL server waits for the disk, as one in earnest
-does.
+SQLite and on PostgreSQL; and the PostgreSQL server itself stopped at random moments without writing anything down, and
+on a disk that is full again and again (a file system of its own in memory where this user may mount one, else a limit
+on the size of files). `tests/store/test_processes.py` and `test_full_disk.py` hold the same, smaller. The PostgreSQL
+server waits for the disk, as one in earnest does.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import subprocess
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from medbertde.store import open_database, users
 from medbertde.types import Role
 from tests import postgres
-from tests.store.annotators import annotators, fill, kill, killed_after, saved_reports
+from tests.store.annotators import (
+    REFUSED,
+    annotators,
+    fill,
+    kill,
+    killed_after,
+    read_until,
+    saved_reports,
+    saves,
+)
 
 LEAST, MOST = 40, 90  # acknowledgements before a kill
 PAUSE_S = 0.05  # at most between the last of them and the kill
+REMARK, REFUSALS = 9_000, 16  # bytes with each save on a full disk, and refusals before there is room again
+DISK_MB = 600
 
 
 def main() -> None:
@@ -39,6 +52,10 @@ def main() -> None:
         tell(f"{args.kills} × kill -9", name, partial(kills, name, args.kills, random.Random(args.seed)))
         tell(f"8 processes, {args.reports} reports", name, partial(race, name, args.reports))
     tell(f"{args.kills} × server stopped", "PostgreSQL", partial(crashes, args.kills, random.Random(args.seed)))
+    with small_disk() as disk:
+        kind = f"a disk of {DISK_MB} MB" if disk else "a limit on the size of files"
+        moments = random.Random(args.seed)
+        tell(f"{args.kills} × disk full ({kind})", "PostgreSQL", partial(full, disk, args.kills, moments))
 
 
 def tell(drill: str, name: str, action: Callable[[], str]) -> None:
@@ -74,6 +91,64 @@ def crashes(count: int, moments: random.Random) -> str:
             server.restart()
             require_all(acknowledged, url)
     return f"{len(acknowledged)} acknowledged saves, 0 lost, 0 half written, 0 doubled"
+
+
+def full(disk: Path | None, count: int, moments: random.Random) -> str:
+    """Leave the server without room `count` times under eight annotators who try again; then all that they saved is."""
+    with postgres.running(durable=True, log_mb=1, within=disk) as server:
+        url = server.create("drills")
+        prepare(url, reports=count * MOST * 10)
+        with annotators(url, remark=REMARK) as started:
+            started.stdin.close()
+            told: list[str] = []
+            for _ in range(count):
+                least = moments.randint(LEAST, MOST)
+                told += read_until(started, lambda lines, least=least: going_on(server, lines, least))
+                with no_room(server, disk):
+                    told += read_until(started, lambda lines: lines.count(REFUSED) >= REFUSALS)
+            told += read_until(started, lambda lines: going_on(server, lines, MOST))
+            kill(started)
+            told += started.stdout.read().split()
+        require_all(saves(told), url)
+    counted = f"{len(saves(told))} acknowledged saves, {told.count(REFUSED)} refused with a sentence"
+    return f"{counted}, 0 lost, 0 half written, 0 doubled"
+
+
+def going_on(server: postgres.Server, lines: list[str], least: int) -> bool:
+    """Whether so many saves were acknowledged; a server that the full disk has stopped is started again."""
+    if lines and lines[-1] == REFUSED:
+        server.revive()
+    return len(saves(lines)) >= least
+
+
+@contextmanager
+def no_room(server: postgres.Server, disk: Path | None) -> Iterator[None]:
+    """Nothing more can be written to the disk; without one of our own, to no file."""
+    if disk is None:
+        server.limit_files(0)
+        yield
+        server.revive()
+        server.limit_files(None)
+        return
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(2**16)):
+            pass
+    yield
+    ballast.unlink()
+
+
+@contextmanager
+def small_disk() -> Iterator[Path | None]:
+    """A small file system of its own, None where this user may not mount one."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        options = ["-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=0755", "medbertde-drill", folder]
+        mounted = subprocess.run(["mount", *options], capture_output=True, check=False).returncode == 0
+        try:
+            yield Path(folder) if mounted else None
+        finally:
+            if mounted:
+                subprocess.run(["umount", folder], check=True)
 
 
 def require_all(acknowledged: list[str], url: str) -> None:

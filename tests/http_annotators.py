@@ -1,6 +1,7 @@
 """Eight annotators over HTTP for `tests.bench_store`, in a process of their own: the calls the annotation card makes.
 
-Run: python -m tests.http_annotators URL CARD_ID SECONDS; prints the seconds it took and the milliseconds of each call.
+Run: python -m tests.http_annotators URL CARD_ID SECONDS PAUSE; prints the seconds it took and the milliseconds of each
+call. Each annotator waits PAUSE seconds between two calls.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NAMES = tuple(f"bench-{number}" for number in range(8))
 VALUES = {"Erguss": "present", "ZVK": "absent", "Stauung": "uncertain", "Pneumothorax": "absent"}
 
 
-def annotator(url: str, card: int, name: str) -> Iterator[float]:
+def annotator(url: str, card: int, name: str, pause: float = 0) -> Iterator[float]:
     """Sign in over one connection, then save and take the next report in one call; the milliseconds of each."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -44,6 +45,7 @@ def annotator(url: str, card: int, name: str) -> Iterator[float]:
     made = {"values": VALUES, "model_version": None, "schema_version": 1, "seen": 0, "comment": "", "flagged": False,
             "active_ms": 30_000, "guideline_version": None, "rationales": []}  # fmt: skip
     while True:
+        time.sleep(pause)
         start = time.perf_counter()
         item = ask("save_report", uuid=str(uuid.uuid4()), decision={"report": item["id"], **made})
         yield (time.perf_counter() - start) * 1000
@@ -69,6 +71,6 @@ def in_threads(workers: list[Iterator[float]], seconds: float) -> list[float]:
 
 
 if __name__ == "__main__":
-    address, card_id, duration = sys.argv[1:]
-    people = [annotator(address, int(card_id), name) for name in NAMES]
+    address, card_id, duration, pause = sys.argv[1:]
+    people = [annotator(address, int(card_id), name, float(pause)) for name in NAMES]
     print(json.dumps(in_threads(people, float(duration))))

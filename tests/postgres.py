@@ -11,11 +11,13 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from sqlalchemy import URL, create_engine, text
 
 START_TIMEOUT_S = 60
@@ -58,21 +60,58 @@ class Server:
         """Start again after `crash`, as it was started before."""
         _run([*self.control, "-l", self.folder / "log", "restart"], self.user)
 
-    def _administer(self, statement: str) -> None:
+    def revive(self) -> None:
+        """Start again if it has stopped by itself."""
+        try:
+            _run([*self.control, "status"], self.user)
+        except AssertionError:
+            self.restart()
+
+    def limit_files(self, size: int | None) -> None:
+        """Let its processes write no file beyond `size` bytes, as if the disk ended there; None: no limit again."""
+        leader = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split()[0]))
+        self._limit(leader.pid, size)  # those that it starts from now on inherit it
+        for process in leader.children(recursive=True):
+            with suppress(AssertionError):  # it may have ended meanwhile
+                self._limit(process.pid, size)
+
+    def _limit(self, process: int, size: int | None) -> None:
+        soft = "unlimited" if size is None else str(size)
+        _run(["prlimit", f"--pid={process}", f"--fsize={soft}:unlimited"], self.user)  # as its owner, who alone may
+
+    def set_read_only(self, on: bool) -> None:
+        """Let it take no changes, from the next transaction of every connection on, as a stand-by does; or take them.
+
+        Once a new connection has the setting, the older ones have been told: the server tells them first.
+        """
+        wanted = "on" if on else "off"
+        self._administer(f"ALTER SYSTEM SET default_transaction_read_only = {wanted}")
+        self._administer("SELECT pg_reload_conf()")
+        while self._administer("SHOW default_transaction_read_only") != wanted:
+            time.sleep(0.01)
+
+    def _administer(self, statement: str) -> object:
+        """The first value of the answer, if there is one."""
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(statement))
+            answer = connection.execute(text(statement))
+            value = answer.scalar() if answer.returns_rows else None
         engine.dispose()
+        return value
 
 
 @contextmanager
-def running(*, durable: bool = False) -> Iterator[Server]:
-    """A server with its data in a temporary folder; `durable` waits for the disk as a server in earnest does."""
-    folder = Path(tempfile.mkdtemp(prefix="medbertde-pg-"))
+def running(*, durable: bool = False, log_mb: int = 16, within: Path | None = None) -> Iterator[Server]:
+    """A server with its data in a temporary folder; `durable` waits for the disk as a server in earnest does.
+
+    `log_mb`: size of a file of its write-ahead log. `within`: where the temporary folder is made.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="medbertde-pg-", dir=within))
     try:
         bin_folder, user = _install(folder)
         data = folder / "data"
         options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        options.append(f"--wal-segsize={log_mb}")
         _run([bin_folder / "initdb", "-D", data, *options], user)
         settings = ["listen_addresses=", f"unix_socket_directories={folder}", "max_connections=100"]
         if not durable:

@@ -47,7 +47,7 @@ from medbertde.inference.checkpoint import output_names, save_checkpoint
 from medbertde.inference.facts import CheckpointFacts, Lineage
 from medbertde.schema import load_schema
 from medbertde.span_tags import tag_names
-from medbertde.types import Metrics, Task
+from medbertde.types import Metrics, Reading, Task
 
 Family = Literal["bert", "roberta", "xlm-roberta", "camembert", "deberta-v2", "electra"]
 FAMILIES: tuple[Family, ...] = ("bert", "roberta", "xlm-roberta", "camembert", "deberta-v2", "electra")
@@ -117,6 +117,7 @@ def classifier_folder(
     family: Family = "bert",
     max_tokens: int = 64,
     seed: int = 0,
+    reads: Reading = Reading.WINDOWS,
 ) -> Path:
     """A classifier for a shipped schema in `folder`, with thresholds, temperatures and metrics."""
     tokenizer, schema = _tokenizer(family), load_schema(schema_id)
@@ -130,6 +131,7 @@ def classifier_folder(
         thresholds=dict.fromkeys(schema.label_ids, 0.5),
         temperatures=dict.fromkeys(schema.label_ids, 1.5),
         metrics=Metrics(0.9, 0.8, 0.85, 0.8, 0.8, n_reports=100),
+        reads=reads,
         lineage=Lineage(base_model="tiny", data_hash="0" * 64, git_commit="0" * 40, seed=seed),
     )
     save_checkpoint(model, tokenizer, facts, folder)

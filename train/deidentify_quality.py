@@ -249,7 +249,7 @@ def document(command: str) -> str:
     texts = {"radiology letters": [letter.text for letter in letters["pure"]]}
     texts |= {name: [one.text for one in read_records(DATA / "reports" / f"{name}.jsonl")] for name in REPORTS}
     clean = {way: [clean_reports(name, some, found[way]) for name, some in texts.items()] for way in ("rules", "both")}
-    held_out, some = outcomes["heldout"], texts["chest_xray"][:TIMED]
+    held_out, some, others = outcomes["heldout"], texts["chest_xray"][:TIMED], texts["chest_ct"][:TIMED]
     names = {
         "command": command,
         "day": datetime.now(UTC).date().isoformat(),
@@ -259,6 +259,9 @@ def document(command: str) -> str:
         "heldout": part_table(held_out),
         "tune": part_table(outcomes["tune"]),
         "clean": clean_table(clean),
+        "timed": str(TIMED),
+        "rules_xray": f"{_ms(some, rules):.2f}",
+        "rules_ct": f"{_ms(others, rules):.2f}",
         "model_cost": f"{_ms(some, found['both']) - _ms(some, rules):.1f} ms for such an X-ray report",
         "hostile_cost": f"{_ms([HOSTILE], found['both']) / 1000:.1f} s",
         **{f"n_{part}": str(len(read_letters(part))) for part in ("heldout", "tune", "train")},

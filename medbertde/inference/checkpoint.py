@@ -347,7 +347,9 @@ def _check_memory(folder: Path, loader: type, config: PretrainedConfig, device: 
     """Refuse a model that the device has no room for, by its weights and by what its configuration would allocate."""
     with torch.device("meta"):  # shapes only
         try:
-            promised = sum(weight.numel() for weight in loader.from_config(config).parameters())  # type: ignore[attr-defined]
+            # float32: transformers makes another one that config.json names the default of all threads meanwhile
+            empty = loader.from_config(config, dtype=torch.float32)  # type: ignore[attr-defined]
+            promised = sum(weight.numel() for weight in empty.parameters())
         except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
             refuse(folder, "config.json beschreibt kein Modell", "config.json describes no model", error)
     needed = _BYTES_PER_PARAMETER * max(promised, read_weights_file(folder / WEIGHTS_FILE).parameters)

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from medbertde.inference.catalogue import resolve
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify
-from medbertde.inference.explain import DEFAULT, Baseline, explain, explain_all, explain_word, faithfulness
+from medbertde.inference.explain import (
+    DEFAULT,
+    Baseline,
+    explain,
+    explain_all,
+    explain_word,
+    faithfulness,
+    with_words,
+)
 from medbertde.inference.fill_mask import fill_mask
 from medbertde.inference.mark import mark
 from medbertde.inference.runtime import pick_device
@@ -68,6 +76,10 @@ class Model:
     ) -> dict[str, Attribution]:
         """As `explain` for several findings (default: all) from the same passes."""
         return explain_all(self.loaded, text, labels, method=method, baseline=baseline)
+
+    def with_words(self, attribution: Attribution) -> Attribution:
+        """The attribution with the words of the passages, too, that add nothing to the report's score."""
+        return with_words(self.loaded, attribution)
 
     def explain_word(
         self, text: str, word: str, method: str = DEFAULT, *, baseline: Baseline | str = Baseline.PAD

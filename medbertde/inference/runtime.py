@@ -22,6 +22,7 @@ from medbertde.inference.fill_mask import fill_mask
 from medbertde.inference.forward import Precision, forward_of, prepare
 from medbertde.inference.joined import Joiner
 from medbertde.inference.mark import mark
+from medbertde.inference.memory import give_back
 from medbertde.inference.rows import Stop, never
 from medbertde.text import MASK, MAX_CHARS
 from medbertde.types import Attribution, Candidate, CheckpointRefused, ModelUnavailable, Prediction, State, Task
@@ -72,6 +73,7 @@ class Runtime:
         """Let a model from `load` answer for its slot from the next call on."""
         with self.exchanging:
             self._models = MappingProxyType({**self._models, slot: model})
+        give_back()  # of the model before, unless an answer still uses it
 
     def models(self) -> Mapping[str, LoadedModel]:
         """The model that answers in each slot."""

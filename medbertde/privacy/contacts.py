@@ -6,7 +6,7 @@ Every pattern is bounded, so a text is read in linear time. Knows no names and n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from medbertde.privacy.kinds import Found, Kind
 from medbertde.privacy.reading import Page
@@ -56,20 +56,23 @@ _LABELLED = re.compile(
     r"GKZ|ET|Institutionskennzeichen"
     rf"|BARMER|Barmer|AOK|TK|DAK|IKK|KKH|BKK)\.?[ \t:#.№]{{0,5}}{_VALUE}"
 )
-_BARE_IDS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"(?<!\w)(?P<x>[A-Z]\d{9})(?!\w)",
-        r"(?<!\d)(?P<x>756\.\d{4}\.\d{4}\.\d{2})(?!\d)",
+_BARE_IDS = (  # with the digits without which a text need not be searched
+    (r"(?<!\w)(?P<x>[A-Z]\d{9})(?!\w)", r"\d{9}"),
+    (r"(?<!\d)(?P<x>756\.\d{4}\.\d{4}\.\d{2})(?!\d)", r"756\."),
+    (
         r"(?<![\w.,])(?P<x>\d{4}[ ]?(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])\d\d)(?![\w]|[.,]\d)",
-        r"(?<![\w.,])(?P<x>\d{2}[ ]?\d{6}[ ]?[A-Z][ ]?\d{3})(?!\w)",
-        r"(?<!\w)(?P<x>(?:DE|AT|CH)\d{2}(?:[ ]?\w{2,4}){3,6})(?!\w)",
-        r"(?<![\w.,/+-])(?P<x>\d{7,14})(?![\w]|[.,/]\d)",
-        r"(?<![\w-])(?P<x>[A-Z]{1,2}[-/]?\d{2,4}[-/]\d{4,8})(?!\w)",
+        r"\d{4}[ ]?\d{6}",
+    ),
+    (r"(?<![\w.,])(?P<x>\d{2}[ ]?\d{6}[ ]?[A-Z][ ]?\d{3})(?!\w)", r"\d{6}[ ]?[A-Z]"),
+    (r"(?<!\w)(?P<x>(?:DE|AT|CH)\d{2}(?:[ ]?\w{2,4}){3,6})(?!\w)", r"[ETH]\d\d"),
+    (r"(?<![\w.,/+-])(?P<x>\d{7,14})(?![\w]|[.,/]\d)", r"\d{7}"),
+    (r"(?<![\w-])(?P<x>[A-Z]{1,2}[-/]?\d{2,4}[-/]\d{4,8})(?!\w)", r"\d[-/]\d{4}"),
+    (
         r"(?<![\w.,/-])(?P<x>(?:19|20)\d\d[-/](?!(?:19|20)\d\d(?!\d))\d{4,8}(?:-\d{2,6})?|(?:19|"
         r"20)?\d\d-\d{5,8})(?!\w|[.,]\d)",
-        r"(?<!\w)(?P<x>S[ ]\d{1,3}[ ][A-Z]{1,3}[ ]\d{1,5}/\d\d)(?!\d)",
-    )
+        r"\d[-/]\d{4}",
+    ),
+    (r"(?<!\w)(?P<x>S[ ]\d{1,3}[ ][A-Z]{1,3}[ ]\d{1,5}/\d\d)(?!\d)", r"S[ ]\d"),
 )
 _AGE = re.compile(
     r"(?<![\d.,/-])(?P<x>9\d|1[0-2]\d)(?=[ ]?[-–]?[ ]?(?:[Jj]ährig|[Jj]\.|Jahre[n]?(?!\w)|LJ(?!\w)|Lj\.))"
@@ -95,12 +98,13 @@ _NAMED_STREET = re.compile(
     rf"(?<![\w-])(?P<x>(?:Straße|Strasse|Platz)[ ](?:der|des|am|zum|"
     rf"zur)[ ](?:\d{{1,2}}\.[ ])?{_CAP}(?:[ ]{_CAP})?{_HOUSE}|Postfach[ ]\d[\d ]{{1,8}})"
 )
+_STREET_NAME = r"[A-ZÄÖÜ][\wäöüß-]{2,40}"
+_STREET_BEHIND = r"(?=[ \t]*(?:[,;·•|]|$|(?:[ADCH]{1,2}-)?\d{4,5}[ ][A-ZÄÖÜ]))"
 _LOOSE_STREET = re.compile(
     r"(?<![\w-])(?P<x>(?:(?:Am|An der|An den|An dem|Im|In der|In den|In dem|Auf der|Auf dem|Auf den|Zum|Zur|"
     r"Unter den|Hinter der|Hinter dem|Vor dem|"
     rf"Beim|Bei der|Bei den|Zu den|Ober|"
-    rf"Unterm)[ ])?(?:[A-ZÄÖÜ][\wäöüß-]{{1,30}}[ ]){{0,2}}(?P<last>[A-ZÄÖÜ][\wäöüß-]{{2,40}}){_HOUSE})"
-    r"(?=[ \t]*(?:[,;·•|]|$|(?:[ADCH]{1,2}-)?\d{4,5}[ ][A-ZÄÖÜ]))"
+    rf"Unterm)[ ])?(?:[A-ZÄÖÜ][\wäöüß-]{{1,30}}[ ]){{0,2}}(?P<last>{_STREET_NAME}){_HOUSE}){_STREET_BEHIND}"
 )
 _BARE_STREET = re.compile(r"(?<![\w-])(?P<x>[A-ZÄÖÜ][\wäöüß-]{2,40}(?:straße|strasse|gasse|allee))(?!\w)")
 _STREET_LIKE = re.compile(
@@ -130,45 +134,83 @@ _DATELINE = re.compile(
     rf"[A-ZJ][a-zä]{{2,9}}[ ]\d{{4}}))"
 )
 
-_SIMPLE: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    (Kind.EMAIL, _EMAIL),
-    (Kind.URL, _URL),
-    (Kind.FAX, _FAX),
-    (Kind.PHONE, _PHONE),
-    (Kind.ID, _LABELLED),
-    (Kind.PHONE, _BARE_PHONE),
-    *((Kind.ID, pattern) for pattern in _BARE_IDS),
-    (Kind.STREET, _NAMED_STREET),
+_DIGIT = re.compile(r"\d")
+_ID_DIGITS = 4  # fewer are no id
+_URL_HINT = re.compile(r"://|www\.|\.(?:de|at|ch|com|org|net|eu|info)")
+_LABEL_HINT = re.compile(
+    r"[Nn]r|[Nn]ummer|NR|NUMMER|No|ID|[Zz]ahl|[Zz]eichen|[Kk]ennung|IK|AHV|MRN|Fall|S/?N|IBAN|Az|GKZ|ET|BARMER|Barmer|"
+    r"AOK|TK|DAK|KKH|BKK"
+)
+_WARD_HINT = re.compile(r"tation|STATION|Stat\.|Stn\.|Wohnbereich|WB|Zi|Bett|Haus|ITS|IMC|Intensiv")
+_AGE_HINT = re.compile(r"\d[ ]?[-–]?[ ]?[JjL]|Alter")
+_STREET_HINT = re.compile(rf"{_STREET_END}[ ]{{0,2}}\d")
+_BARE_STREET_HINT = re.compile("straße|strasse|gasse|allee")
+_LOOSE_STREET_HINT = re.compile(_STREET_NAME + _HOUSE + _STREET_BEHIND)
+_ZIP_HINT = re.compile(r"\d[ ]{1,3}[A-ZÄÖÜ]")
+
+# What is searched for, and without what it need not be: so many digits, and something that the hint finds.
+_SIMPLE: tuple[tuple[Kind, re.Pattern[str], int, re.Pattern[str]], ...] = (
+    (Kind.EMAIL, _EMAIL, 0, re.compile("@")),
+    (Kind.URL, _URL, 0, _URL_HINT),
+    (Kind.FAX, _FAX, 3, re.compile("[Ff]ax")),
+    (Kind.PHONE, _PHONE, 3, _DIGIT),
+    (Kind.ID, _LABELLED, _ID_DIGITS, _LABEL_HINT),
+    (Kind.PHONE, _BARE_PHONE, 4, re.compile("[0+]")),
+    *((Kind.ID, re.compile(pattern), _ID_DIGITS, re.compile(hint)) for pattern, hint in _BARE_IDS),
+    (Kind.STREET, _NAMED_STREET, 1, re.compile("Stra|Platz|Postfach")),
 )
 
 
 def find_contacts(page: Page) -> list[Found]:
     """Every span with a fixed form; spans may overlap, the first found is the surest."""
-    readers: tuple[Callable[[str], Iterator[Found]], ...] = (_simple, _zips, _streets, _wards, _ages, _datelines)
     return [
         Found(found.start + offset, found.end + offset, found.kind)
         for offset, piece in page.pieces()
-        for reader in readers
-        for found in reader(piece)
+        for found in _in_piece(piece)
     ]
 
 
-def _simple(piece: str) -> Iterator[Found]:
-    if not any(map(str.isdigit, piece)) and "@" not in piece and "." not in piece:
-        return
-    for kind, pattern in _SIMPLE:
-        if kind is Kind.EMAIL and "@" not in piece:
+def _in_piece(piece: str) -> Iterator[Found]:
+    digits = len(_DIGIT.findall(piece))
+    if 1 < digits < _ID_DIGITS:
+        digits = sum(map(str.isdigit, piece))  # as the digits of an id are counted: ² is one
+    yield from _simple(piece, digits)
+    if digits >= 4 and _ZIP_HINT.search(piece):
+        yield from _zips(piece)
+    yield from _streets(piece, digits)
+    if _WARD_HINT.search(piece):
+        yield from _wards(piece)
+    if digits >= 2 and _AGE_HINT.search(piece):
+        yield from _ages(piece)
+    if digits and ", " in piece:
+        yield from _datelines(piece)
+
+
+def _simple(piece: str, digits: int) -> Iterator[Found]:
+    for kind, pattern, least, hint in _SIMPLE:
+        if digits < least or not hint.search(piece):
             continue
         for match in pattern.finditer(piece):
-            if kind is not Kind.ID or sum(map(str.isdigit, match.group("x"))) > 3:
+            if kind is not Kind.ID or sum(map(str.isdigit, match.group("x"))) >= _ID_DIGITS:
                 yield Found(*match.span("x"), kind)
 
 
-def _streets(piece: str) -> Iterator[Found]:
-    for pattern in (_STREET, _BARE_STREET):
-        for match in pattern.finditer(piece):
-            if not _NO_STREET.search(match.group("x")):
-                yield Found(_without_lead(match), match.end("x"), Kind.STREET)
+def _streets(piece: str, digits: int) -> Iterator[Found]:
+    if digits and _STREET_HINT.search(piece):
+        yield from _known_streets(_STREET, piece)
+    if _BARE_STREET_HINT.search(piece):
+        yield from _known_streets(_BARE_STREET, piece)
+    if digits and _LOOSE_STREET_HINT.search(piece):
+        yield from _loose_streets(piece)
+
+
+def _known_streets(pattern: re.Pattern[str], piece: str) -> Iterator[Found]:
+    for match in pattern.finditer(piece):
+        if not _NO_STREET.search(match.group("x")):
+            yield Found(_without_lead(match), match.end("x"), Kind.STREET)
+
+
+def _loose_streets(piece: str) -> Iterator[Found]:
     for match in _LOOSE_STREET.finditer(piece):
         last = match.group("last")
         cued = match.group("x").startswith(_PLACE_WORDS) or _STREET_LIKE.search(last.casefold())

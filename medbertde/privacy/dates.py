@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain
+from typing import NamedTuple
 
 from medbertde.privacy.kinds import Found, Kind
 from medbertde.privacy.reading import Page
@@ -33,25 +34,46 @@ _UNIT = (
 _DAY, _MONTH, _YEAR = r"(?P<d>0?[1-9]|[12]\d|3[01])", r"(?P<m>0?[1-9]|1[0-2])", r"(?P<y>(?:19|20)\d\d)"
 _WORD = r"(?P<name>" + "|".join(sorted((name.title() for name in _MONTHS), key=len, reverse=True)) + r")"
 _START, _NO_DIGIT = r"(?<!\d)(?<!\d[.,/])", r"(?!\d|[.,/]\d)"
+
+
+class _Shape(NamedTuple):
+    """A way to write a date, and without what a text need not be searched for it: a cheaper pattern, a month."""
+
+    pattern: re.Pattern[str]
+    hint: re.Pattern[str]
+    month: bool
+
+
+def _shape(pattern: str, hint: str, *, month: bool = False) -> _Shape:
+    return _Shape(re.compile(pattern), re.compile(hint), month)
+
+
+_POINT = r"\d[ ]?\.[ ]?\d"
 _FULL = (
-    rf"{_START}{_DAY}[ ]?\.[ ]?{_MONTH}[ ]?\.[ ]?{_YEAR}(?!\d)",
-    rf"{_START}{_DAY}\.[ ]?{_MONTH}\.[ ]?(?P<yy>\d\d)(?!\d|[.,]\d){_UNIT}",
-    rf"{_START}{_DAY}(?P<sep>[/-]){_MONTH}(?P=sep){_YEAR}{_NO_DIGIT}",
-    rf"{_START}{_YEAR}(?P<sep>[-/.]){_MONTH}(?P=sep){_DAY}(?!\d|[.,]\d)",
-    rf"(?<![\w.,/-]){_YEAR}(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?!\w|[.,]\d)",
-    rf"{_START}(?:{_DAY}[ ]?\.[ ]?){_WORD}(?!\w)\.?(?:[ ]?{_YEAR}(?!\d)|[ ]['’]?(?P<yy>\d\d)(?!\d|[.,:]\d){_UNIT})?",
+    _shape(rf"{_START}{_DAY}[ ]?\.[ ]?{_MONTH}[ ]?\.[ ]?{_YEAR}(?!\d)", _POINT),
+    _shape(rf"{_START}{_DAY}\.[ ]?{_MONTH}\.[ ]?(?P<yy>\d\d)(?!\d|[.,]\d){_UNIT}", _POINT),
+    _shape(rf"{_START}{_DAY}(?P<sep>[/-]){_MONTH}(?P=sep){_YEAR}{_NO_DIGIT}", r"\d[/-]\d"),
+    _shape(rf"{_START}{_YEAR}(?P<sep>[-/.]){_MONTH}(?P=sep){_DAY}(?!\d|[.,]\d)", r"\d{4}[-/.]\d"),
+    _shape(rf"(?<![\w.,/-]){_YEAR}(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?!\w|[.,]\d)", r"\d{8}"),
+    _shape(
+        rf"{_START}(?:{_DAY}[ ]?\.[ ]?){_WORD}(?!\w)\.?"
+        rf"(?:[ ]?{_YEAR}(?!\d)|[ ]['’]?(?P<yy>\d\d)(?!\d|[.,:]\d){_UNIT})?",
+        r"\d[ ]?\.",
+        month=True,
+    ),
 )
 _PARTIAL = (
-    rf"{_START}{_DAY}\.[ ]?{_MONTH}\.(?!\d){_UNIT}",
-    rf"(?<!\w){_WORD}\.?[ ]{_YEAR}{_NO_DIGIT}{_UNIT}",
-    rf"(?<![\w-]){_WORD}(?!\w|-\w)",
-    rf"{_START}{_MONTH}[/.][ ]?{_YEAR}{_NO_DIGIT}{_UNIT}",
-    rf"{_START}{_MONTH}/(?P<yy>\d\d){_NO_DIGIT}{_UNIT}",
-    rf"(?<![\w.,-]){_DAY}\.{_MONTH}(?![\w.,]){_UNIT}",
-    rf"(?<![\d.,])(?<!\w-){_YEAR}(?:/\d\d)?(?!\w|[.,]\d){_UNIT}",
+    _shape(rf"{_START}{_DAY}\.[ ]?{_MONTH}\.(?!\d){_UNIT}", _POINT),
+    _shape(rf"(?<!\w){_WORD}\.?[ ]{_YEAR}{_NO_DIGIT}{_UNIT}", r"\d{4}", month=True),
+    _shape(rf"(?<![\w-]){_WORD}(?!\w|-\w)", "", month=True),
+    _shape(rf"{_START}{_MONTH}[/.][ ]?{_YEAR}{_NO_DIGIT}{_UNIT}", r"\d[/.][ ]?\d{4}"),
+    _shape(rf"{_START}{_MONTH}/(?P<yy>\d\d){_NO_DIGIT}{_UNIT}", r"\d/\d\d"),
+    _shape(rf"(?<![\w.,-]){_DAY}\.{_MONTH}(?![\w.,]){_UNIT}", r"\d\.\d"),
+    _shape(rf"(?<![\d.,])(?<!\w-){_YEAR}(?:/\d\d)?(?!\w|[.,]\d){_UNIT}", r"(?:19|20)\d\d"),
 )
-_PATTERNS = tuple(re.compile(pattern) for pattern in _FULL + _PARTIAL)
-_DAY_MONTH, _MONTH_NAME, _MONTH_YEAR, _OPEN_DAY, _YEAR_ONLY = (_PATTERNS[len(_FULL) + i] for i in (0, 2, 4, 5, 6))
+_ANY_MONTH = re.compile("|".join(sorted({name.title()[:3] for name in _MONTHS})))
+_DIGIT = re.compile(r"\d")
+_DAY_MONTH, _, _MONTH_NAME, _, _MONTH_YEAR, _OPEN_DAY, _YEAR_ONLY = (shape.pattern for shape in _PARTIAL)
 _RANGE = re.compile(
     r"(?<![\d.,/-])(?P<d>0?[1-9]|[12]\d|3[01])\.?(?P<m>0?[1-9]|1[0-2])?\.?[ ]?(?:[-–/]|bis(?: zum)?|und|u\.)[ ]?$"
 )
@@ -101,6 +123,8 @@ class DateFound(Found):
 def find_dates(page: Page) -> list[DateFound]:
     """Every date of the page in order; overlapping readings are settled for the longer one."""
     found: list[DateFound] = []
+    if not _DIGIT.search(page.text) and not _ANY_MONTH.search(page.text):
+        return found
     for offset, piece in page.pieces():
         free = bytearray(b"\x01") * len(piece)
         taken = [match for match in chain.from_iterable(_candidates(piece)) if _take(free, match)]
@@ -118,14 +142,19 @@ def _take(free: bytearray, match: DateFound) -> bool:
 
 
 def _candidates(piece: str) -> Iterator[Iterator[DateFound]]:
-    if not any(map(str.isdigit, piece)) and not _MONTH_NAME.search(piece):
+    month = bool(_ANY_MONTH.search(piece))
+    if not month and not _DIGIT.search(piece):
         return
-    for index, pattern in enumerate(_PATTERNS):
-        yield (
-            _dated(match, piece, full=index < len(_FULL))
-            for match in pattern.finditer(piece)
-            if index < len(_FULL) or _is_date(pattern, match, piece)
-        )
+    for shape in _FULL + _PARTIAL:
+        if month >= shape.month and shape.hint.search(piece):
+            yield _read_as(shape, piece)
+
+
+def _read_as(shape: _Shape, piece: str) -> Iterator[DateFound]:
+    full = shape in _FULL
+    for match in shape.pattern.finditer(piece):
+        if full or _is_date(shape.pattern, match, piece):
+            yield _dated(match, piece, full=full)
 
 
 def _dated(match: re.Match[str], piece: str, *, full: bool) -> DateFound:

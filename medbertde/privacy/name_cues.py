@@ -5,13 +5,11 @@ Each function reads what stands behind (or before) one token and keeps the name 
 
 from __future__ import annotations
 
-import re
-
 from medbertde.privacy.kinds import Kind
 from medbertde.privacy.name_reading import (
     ACRONYM_ROLES,
     PARTICLES,
-    ROLE,
+    ROLES,
     SALUTATIONS,
     STRONG_TITLES,
     TITLES,
@@ -27,13 +25,12 @@ from medbertde.privacy.reading import BLANK
 from medbertde.privacy.words import is_common, is_drug, is_eponym, is_everyday, is_first_name, is_name, is_surname
 
 _ABBREVIATED = {"hr", "hrn", "fr", "fam"}
-_RELATIVE = re.compile(
-    r"(?:ehefrau|ehemann|ehegatte|tochter|töchter|sohn|söhne|mutter|vater|bruder|schwester|mann|gattin|gatte|"
-    r"partner|partnerin|lebensgefährte|lebensgefährten|"
-    r"lebensgefährtin|enkel|enkelin|enkeltochter|neffe|nichte|nachbar|nachbarin|schwiegersohn|schwiegertochter|"
-    r"betreuer|betreuerin|angehörige|angehöriger|angehörigen|freund|freundin|"
-    r"oma|opa|großmutter|tante|onkel|cousin|cousine|pflegemutter|kindsmutter|kindsvater|verlobte|verlobter|"
-    r"bevollmächtigte|bevollmächtigter|zwillingsbruder|angeh|kontaktperson)"
+_RELATIVES = frozenset(
+    "ehefrau ehemann ehegatte tochter töchter sohn söhne mutter vater bruder schwester mann gattin gatte partner "
+    "partnerin lebensgefährte lebensgefährten lebensgefährtin enkel enkelin enkeltochter neffe nichte nachbar "
+    "nachbarin schwiegersohn schwiegertochter betreuer betreuerin angehörige angehöriger angehörigen freund "
+    "freundin oma opa großmutter tante onkel cousin cousine pflegemutter kindsmutter kindsvater verlobte "
+    "verlobter bevollmächtigte bevollmächtigter zwillingsbruder angeh kontaktperson".split()
 )
 _PATIENT = frozenset(
     "patient patientin patienten pat name vorname vornamen nachname familienname zuname geburtsname patientenname "
@@ -43,35 +40,44 @@ _PATIENT = frozenset(
 _PLAIN_PATIENT = frozenset(
     "patient patientin patienten pat betr betrifft betreff kläger klägerin bewohner bewohnerin".split()
 )
-_SIGNED = re.compile(
-    r"(?:gez|freigegeben|freigabe|validiert|vidiert|befundet|erstellt|diktiert|signiert|unterschrieben|"
-    r"geschrieben|unterzeichnet|verantwortlich|"
-    r"übergabe|durchgeführt|verfasst|anwesend|dokumentiert|unterschrift|ärztl)"
+_SIGNS = frozenset(
+    "gez freigegeben freigabe validiert vidiert befundet erstellt diktiert signiert unterschrieben geschrieben "
+    "unterzeichnet verantwortlich übergabe durchgeführt verfasst anwesend dokumentiert unterschrift ärztl".split()
+)
+_BORN = frozenset("geb geborene geborener née verw".split())
+_DEAR = frozenset("liebe lieber hallo servus hi moin grüezi".split())
+_ANNOUNCING = frozenset().union(
+    SALUTATIONS, STRONG_TITLES, map(str.casefold, ACRONYM_ROLES), ROLES, _PATIENT, _RELATIVES, _BORN, _DEAR, _SIGNS
 )
 
 
 def by_cue(sheet: Sheet, index: int) -> None:
-    """Read the name that the token at `index` announces, if it announces one."""
-    key, text = sheet.key(index), sheet.text(index)
+    """Read the name that the token at `index` announces, if it announces one, or that it begins itself."""
+    text = sheet.tokens[index].text
+    if sheet.keys[index] in _ANNOUNCING:
+        _announced(sheet, index, sheet.keys[index], text)
+    if text[0].isupper() and not is_common(text):
+        _listed(sheet, index)
+        _given(sheet, index)
+
+
+def _announced(sheet: Sheet, index: int, key: str, text: str) -> None:
     if key in SALUTATIONS:
         _salutation(sheet, index)
     elif key in STRONG_TITLES and (text[0].isupper() or sheet.text(index + 1) == "."):
         _title(sheet, index)
-    elif text in ACRONYM_ROLES or (ROLE.fullmatch(key) and text[0].isupper()):
+    elif text in ACRONYM_ROLES or (key in ROLES and text[0].isupper()):
         _role(sheet, index)
     if key in _PATIENT:
         _patient_label(sheet, index)
-    if _RELATIVE.fullmatch(key):
+    if key in _RELATIVES:
         _relative(sheet, index)
-    if key in ("geb", "geborene", "geborener", "née", "verw"):
+    if key in _BORN:
         _birth_name(sheet, index)
-    if key in ("liebe", "lieber", "hallo", "servus", "hi", "moin", "grüezi") and text[0].isupper():
+    if key in _DEAR and text[0].isupper():
         _dear(sheet, index)
-    if _SIGNED.fullmatch(key):
+    if key in _SIGNS:
         _signed(sheet, index)
-    if text[0].isupper():
-        _listed(sheet, index)
-        _given(sheet, index)
 
 
 def _salutation(sheet: Sheet, index: int) -> None:
@@ -315,9 +321,12 @@ def _is_birth_cue(sheet: Sheet, place: int) -> bool:
 
 
 def _listed(sheet: Sheet, index: int) -> None:
-    """A given name of the list beside another name, „Müller, Anna“, „Huber Korbinian“, or „A. Schmidt“."""
+    """A given name of the list beside another name, „Müller, Anna“, „Huber Korbinian“, or „A. Schmidt“.
+
+    As for `_given`, the word itself is none of the common ones.
+    """
     text = sheet.text(index)
-    if not sheet.same_line(index, index + 1) or is_common(text):
+    if not sheet.same_line(index, index + 1):
         return
     if is_initial(sheet, index) and index + 2 < len(sheet.tokens):
         family = sheet.text(index + 2)
@@ -343,8 +352,6 @@ def _listed(sheet: Sheet, index: int) -> None:
 def _given(sheet: Sheet, index: int) -> None:
     """A given name that stands alone („verheiratet mit Nadja“)."""
     text = sheet.text(index)
-    plain = (
-        len(text) > 3 and not text.isupper() and not is_common(text) and not is_eponym(text) and not is_surname(text)
-    )
+    plain = len(text) > 3 and not text.isupper() and not is_eponym(text) and not is_surname(text)
     if plain and is_first_name(text) and not sheet.taken[index]:
         sheet.runs.append((Run(index, index, (index,)), None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from medbertde.privacy.kinds import Kind
-from medbertde.privacy.name_reading import ROLE, Sheet, past_titles, read_name
+from medbertde.privacy.name_reading import ROLES, Sheet, past_titles, read_name
 from medbertde.privacy.reading import Page
 from medbertde.privacy.words import is_eponym, is_surname
 
@@ -23,7 +23,7 @@ def by_signature(sheet: Sheet, page: Page) -> None:
     filled = [number for number, line in enumerate(lines) if line.strip()]
     under, last = 0, set(filled[-3:])
     for order, number in enumerate(filled):
-        if order % 500 == 0:
+        if order % 500 == 499:
             page.budget.check()
         greets = bool(_GREETING.match(lines[number][:60]))
         following = filled[order + 1] if order + 1 < len(filled) else -1
@@ -39,9 +39,7 @@ def _begins_with_role(sheet: Sheet, line: int) -> bool:
         return False
     key, follows = sheet.key(first), sheet.text(first + 1)
     return (
-        bool(ROLE.fullmatch(key) or key in ("leitender", "leitende", "ltd"))
-        and follows != ":"
-        and sheet.text(first)[0].isupper()
+        (key in ROLES or key in ("leitender", "leitende", "ltd")) and follows != ":" and sheet.text(first)[0].isupper()
     )
 
 
@@ -85,8 +83,10 @@ _COLUMNS = {
 }
 
 
-def by_table(sheet: Sheet) -> None:
+def by_table(sheet: Sheet, page: Page) -> None:
     """Names in the columns of a table whose cells are parted by „|“."""
+    if "|" not in page.text:
+        return
     columns: list[Kind | None] = []
     bar_lines = sorted({token.line for token in sheet.tokens if token.text == "|"})
     before = -2

@@ -6,7 +6,6 @@ bounded number of tokens ahead. Knows no cue.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,21 +20,20 @@ TITLES = frozenset(
 )
 STRONG_TITLES = frozenset("dr drs dres ddr prof professor professorin pd priv dipl univ mag doktor doz".split())
 ACRONYM_ROLES = frozenset("OA OÄ CA CÄ AA AÄ FA FÄ LOA LOÄ PJ PFK MFA MTA MTRA DM GKP RA RAin NA RS NFS".split())
-_ROLE_STEM = (
-    r"(?:ärztin|arzt|arztes|schwester|pfleger|pflegerin|hebamme|direktor|direktorin|operateur|operateurin|"
-    r"therapeut|therapeutin|psychologe|psychologin|sekretärin)"
-)
-ROLE = re.compile(
-    rf"(?:(?:ober|chef|assistenz|stations|fach|haus|beleg|not|konsiliar|kinder|frauen|haut|augen|zahn|d-|amts|"
-    rf"betriebs|stabs|physio|ergo|psycho|"
-    rf"kranken|gesundheits-|alten|klinik|hno-)?{_ROLE_STEM}|kollege|kollegen|kollegin|prim|primar|primaria|"
-    rf"primarius|ass|sr|behandler|"
-    r"untersucher|assistenz|assistent|assistentin|anästhesist|anästhesie|instr|einsender|zuweiser|überweiser|"
-    r"anforderer|einweiser|befunder|"
-    r"sozialarbeiterin|sozialarbeiter|pflegekraft|bezugspflege|famulant|famulantin|internist|internistin|gyn|"
-    r"urologe|neurologe|kardiologe|logopädin|diktat|leiter|leiterin|"
-    r"verfasser|verfasserin|autor|autorin|prosektor|arzthelferin|ansprechpartner|ansprechpartnerin|sekretariat|"
-    r"sekr|schreibdienst|bearbeiter|ergotherapie)"
+_ROLE_HEADS = (
+    "ober chef assistenz stations fach haus beleg not konsiliar kinder frauen haut augen zahn d- amts betriebs stabs "
+    "physio ergo psycho kranken gesundheits- alten klinik hno-"
+).split()
+_ROLE_STEMS = (
+    "ärztin arzt arztes schwester pfleger pflegerin hebamme direktor direktorin operateur operateurin therapeut "
+    "therapeutin psychologe psychologin sekretärin"
+).split()
+ROLES = frozenset(head + stem for head in ("", *_ROLE_HEADS) for stem in _ROLE_STEMS) | frozenset(
+    "kollege kollegen kollegin prim primar primaria primarius ass sr behandler untersucher assistenz assistent "
+    "assistentin anästhesist anästhesie instr einsender zuweiser überweiser anforderer einweiser befunder "
+    "sozialarbeiterin sozialarbeiter pflegekraft bezugspflege famulant famulantin internist internistin gyn urologe "
+    "neurologe kardiologe logopädin diktat leiter leiterin verfasser verfasserin autor autorin prosektor arzthelferin "
+    "ansprechpartner ansprechpartnerin sekretariat sekr schreibdienst bearbeiter ergotherapie".split()
 )
 PARTICLES = frozenset(
     "von van de der den zu zur zum vom da dos di del la le al el bin ben ten ter abu freiherr freifrau graf "
@@ -59,9 +57,10 @@ class Run:
 
 @dataclass
 class Sheet:
-    """The page while its names are read: what is taken, and what was found."""
+    """The page while its names are read: what is taken, and what was found. `keys`: the tokens in lower case."""
 
     tokens: Sequence[Token]
+    keys: Sequence[str]
     taken: Sequence[bool]
     line_starts: Sequence[int]
     upper_lines: frozenset[int]
@@ -70,7 +69,7 @@ class Sheet:
 
     def key(self, index: int) -> str:
         """The word at `index` in lower case, nothing beyond the ends."""
-        return self.tokens[index].text.casefold() if 0 <= index < len(self.tokens) else ""
+        return self.keys[index] if 0 <= index < len(self.keys) else ""
 
     def text(self, index: int) -> str:
         """The word at `index`, nothing beyond the ends."""
@@ -191,7 +190,7 @@ def past_titles(sheet: Sheet, index: int) -> tuple[int, bool]:
             and not _is_initial_of_name(sheet, place)
         ) or (
             text in ACRONYM_ROLES
-            or (ROLE.fullmatch(key) and text[0].isupper())
+            or (key in ROLES and text[0].isupper())
             or key in ("ltd", "leitender", "leitende", "stv")
         ):
             found = True

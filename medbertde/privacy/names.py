@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 
 from medbertde.privacy.kinds import Found, Kind
 from medbertde.privacy.name_cues import before_birth, by_cue
@@ -31,26 +32,26 @@ def find_names(page: Page, taken: Iterable[Found], births: Iterable[Found]) -> l
     """The names on a page. `taken` are spans that are no names, `births` the dates of birth among them."""
     sheet = _sheet(page, list(taken), list(births))
     for index in range(len(sheet.tokens)):
-        if index % 200 == 0:
+        if index % 200 == 199:
             page.budget.check()
         if not sheet.taken[index]:
             by_cue(sheet, index)
         elif index in sheet.births and index - 1 not in sheet.births:
             before_birth(sheet, index)
     by_signature(sheet, page)
-    by_table(sheet)
+    by_table(sheet, page)
     known = _settled(sheet)
     spans = [_span(sheet, run, kind or _kind_of(sheet, run, known)) for run, kind in sheet.runs]
     page.budget.check()
-    return spans + list(_everywhere(sheet, known))
+    return spans + (list(_everywhere(sheet, known)) if known else [])
 
 
 def _sheet(page: Page, taken: list[Found], births: list[Found]) -> Sheet:
     tokens = page.tokens
-    starts, flags, born = [token.start for token in tokens], [False] * len(tokens), set()
+    flags, born = [False] * len(tokens), set()
     for spans, is_birth in ((taken, False), (births, True)):
         for found in spans:
-            first = max(0, bisect_right(starts, found.start) - 1)
+            first = max(0, bisect_right(tokens, found.start, key=attrgetter("start")) - 1)
             for index in range(first, len(tokens)):
                 if tokens[index].start >= found.end:
                     break
@@ -65,7 +66,7 @@ def _sheet(page: Page, taken: list[Found], births: list[Found]) -> Sheet:
         if tokens[index].text[-1].islower():
             lower.add(tokens[index].line)
     upper = frozenset(token.line for token in tokens if len(token.text) > 3 and token.text.isupper()) - lower
-    return Sheet(tokens, flags, line_starts, frozenset(upper), births=frozenset(born))
+    return Sheet(tokens, page.keys, flags, line_starts, frozenset(upper), births=frozenset(born))
 
 
 # ---------------------------------------------------------------------------------------------- the whole document
@@ -101,10 +102,11 @@ def _span(sheet: Sheet, run: Run, kind: Kind) -> Found:
 def _everywhere(sheet: Sheet, known: dict[str, Kind]) -> Iterator[Found]:
     """Every further place of a name that was found, with the initial before it."""
     for index, token in enumerate(sheet.tokens):
-        if sheet.taken[index] or len(token.text) < 3 or not (token.text[0].isupper() or _is_lower_name(sheet, index)):
+        if sheet.taken[index] or len(token.text) < 3:
             continue
-        kind = _known_kind(token.text.casefold(), known)
-        if kind and _may_stand_alone(sheet, index):
+        kind = _known_kind(sheet.keys[index], known)
+        is_name = kind and (token.text[0].isupper() or _is_lower_name(sheet, index)) and _may_stand_alone(sheet, index)
+        if kind and is_name:
             first = (
                 index - 2 if index > 1 and is_initial(sheet, index - 2) and sheet.same_line(index - 2, index) else index
             )

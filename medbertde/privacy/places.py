@@ -13,21 +13,27 @@ from medbertde.privacy.kinds import Found, Kind
 from medbertde.privacy.reading import Page, Token
 from medbertde.privacy.words import is_common, is_eponym, is_first_name, is_surname, is_town, towns
 
-_CLINIC = re.compile(
-    r"(?:klinikum|klinikums|klinik|kliniken|krankenhaus|krankenhauses|krankenhause|spital|spitals|hospital|"
-    r"hospitals|poliklinik|sanatorium|lazarett)$"
+_CLINICS = tuple(
+    (
+        "klinikum klinikums klinik kliniken krankenhaus krankenhauses krankenhause spital spitals hospital "
+        "hospitals poliklinik sanatorium lazarett"
+    ).split()
 )
-_OTHER = re.compile(
-    r"(?:zentrum|zentrums|institut|instituts|praxis|abteilung|ambulanz|department|apotheke|gemeinschaftspraxis|"
-    r"hochschule|universität|labor|"
-    r"radiologie|pathologie|kardiologie|neurologie|nuklearmedizin|strahlentherapie|tagesklinik|akademie|"
-    r"sanitätshaus|wachstation)$"
+_OTHERS = tuple(
+    (
+        "zentrum zentrums institut instituts praxis abteilung ambulanz department apotheke gemeinschaftspraxis "
+        "hochschule universität labor radiologie pathologie kardiologie neurologie nuklearmedizin strahlentherapie "
+        "tagesklinik akademie sanitätshaus wachstation"
+    ).split()
 )
-_HOME = re.compile(
-    r"(?:altenheim|pflegeheim|seniorenheim|altersheim|wohnheim|pflegezentrum|seniorenzentrum|seniorenresidenz|"
-    r"seniorenstift|altenzentrum|hospiz|"
-    r"pflegestift|wohnstift|residenz|pflegedienst|sozialstation)$"
+_HOMES = tuple(
+    (
+        "altenheim pflegeheim seniorenheim altersheim wohnheim pflegezentrum seniorenzentrum seniorenresidenz "
+        "seniorenstift altenzentrum hospiz pflegestift wohnstift residenz pflegedienst sozialstation"
+    ).split()
 )
+_HEADS = _CLINICS + _OTHERS + _HOMES
+_CLINIC, _OTHER, _HOME = (re.compile(f"(?:{'|'.join(heads)})$") for heads in (_CLINICS, _OTHERS, _HOMES))
 _SHORT = {"MVZ", "KH", "LKH", "BKH", "AKH", "UKH", "KKH", "UK", "LK", "PZ", "SPZ", "BWK"} - {"LK", "BWK"}
 _KNOWN = frozenset(
     "charité charite uke mhh uksh inselspital kantonsspital universitätsklinikum universitätsklinik "
@@ -35,6 +41,7 @@ _KNOWN = frozenset(
     "landeskrankenhaus bezirkskrankenhaus bundeswehrkrankenhaus diakonissenkrankenhaus landesklinikum "
     "regionalspital stadtspital bürgerspital kreisklinik bezirksklinikum".split()
 )
+_OTHER_HEADS = _KNOWN | {"haus", "campus"} | frozenset(map(str.casefold, _SHORT))
 _GENERIC = re.compile(
     r"^(?:augen|haut|frauen|kinder|reha|rehabilitations|tages|fach|herz|lungen|poli|zahn|akut|spezial|schmerz|"
     r"venen|nerven|heimat|privat|"
@@ -79,16 +86,18 @@ _HOME_BEFORE = re.compile(
     r"wohn|lebt|geboren|aufgewachsen|stammt|gebürtig|praxis in|klinik in|umzug|verzogen|umgezogen|ort :|arbeitet in"
 )
 _LIVES = frozenset("in aus nach bei wohnhaft geboren ort wohnort geburtsort unfallort einsatzort".split())
+_BEFORE_TOWN = _LIVES | {",", ":"}
 
 
 def find_facilities(page: Page) -> list[Found]:
     """The clinics, departments, practices and homes that are named."""
     tokens = page.tokens
     found = []
-    for index, token in enumerate(tokens):
-        if index % 1000 == 0:
+    for index, (token, key) in enumerate(zip(tokens, page.keys, strict=True)):
+        if index % 1000 == 999:
             page.budget.check()
-        if token.text[0].isupper() and len(token.text) <= 60:
+        may_be_head = key.endswith(_HEADS) or key in _OTHER_HEADS
+        if may_be_head and token.text[0].isupper() and len(token.text) <= 60:
             first_last = _facility(tokens, index)
             if first_last:
                 first, last = first_last
@@ -284,11 +293,14 @@ def _names_before(tokens: tuple[Token, ...], step: int, line: int) -> bool:
 
 def find_towns(page: Page) -> Iterator[Found]:
     """Towns of the list, and villages where a word before says that someone lives or comes from there."""
-    tokens = page.tokens
+    tokens, keys, known = page.tokens, page.keys, towns()
     for index, token in enumerate(tokens):
-        if index % 1000 == 0:
+        if index % 1000 == 999:
             page.budget.check()
-        if not token.text[0].isupper() or len(token.text) > 60:
+        word = token.text
+        if not word[0].isupper() or len(word) > 60:
+            continue
+        if word not in known and "-" not in word and (not index or keys[index - 1] not in _BEFORE_TOWN):
             continue
         end = _town(tokens, index)
         if end is not None:

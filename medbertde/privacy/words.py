@@ -11,15 +11,18 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parent
 _LETTERS = re.compile(r"[^\W\d_]+")
-_NOUN = re.compile(
-    r"(?:ung|ungen|heit|heiten|keit|keiten|tät|täten|itis|itiden|ose|osen|tomie|skopie|gra[fp]h?ie|pathie|ämie|urie|"
-    r"stomie|therapie|syndrom|karzinom|sarkom|adenom|ödem|ion|ionen|ismus|lyse|metrie|logie|gramm|gramme|schmerz|"
-    r"schmerzen|befund|befunde|wert|werte|katheter|drainage|erguss|infarkt|fraktur|frakturen|klinik|klinikum|"
-    r"krankenhaus|arzt|ärztin|ärzte|zeichen|test|phase|druck|bereich|seite|gefäß|gefäße|muskel|knochen|gelenk|nerv|"
-    r"arterie|vene|säure|spiegel|zyten|mittel|tablette|tabletten|pflichtig|bericht|brief|dienst|dauer|gabe|menge|"
-    r"vertretung|weise|maßnahme|maßnahmen|zeit|zeiten|rate|grad|schnitt|lappen|höhle|leiter|leiterin|praxis|zentrum|"
-    r"direktor|direktorin|blocker|hemmer|fistel|wirbel|körper|raum|rand|wand|zone|region|verlauf|plastik|naht|"
-    r"implantat|frau|prothese|beschwerden|insuffizienz|stenose|läsion|lymphknoten|schatten)$"
+_NOUN_ENDS = tuple(
+    (
+        "ung ungen heit heiten keit keiten tät täten itis itiden ose osen tomie skopie grafie grafhie grapie graphie "
+        "pathie ämie urie stomie therapie syndrom karzinom sarkom adenom ödem ion ionen ismus lyse metrie logie "
+        "gramm gramme schmerz schmerzen befund befunde wert werte katheter drainage erguss infarkt fraktur frakturen "
+        "klinik klinikum krankenhaus arzt ärztin ärzte zeichen test phase druck bereich seite gefäß gefäße muskel "
+        "knochen gelenk nerv arterie vene säure spiegel zyten mittel tablette tabletten pflichtig bericht brief "
+        "dienst dauer gabe menge vertretung weise maßnahme maßnahmen zeit zeiten rate grad schnitt lappen höhle "
+        "leiter leiterin praxis zentrum direktor direktorin blocker hemmer fistel wirbel körper raum rand wand zone "
+        "region verlauf plastik naht implantat frau prothese beschwerden insuffizienz stenose läsion lymphknoten "
+        "schatten"
+    ).split()
 )
 _LONGEST = 40  # letters of a word that may be a name
 
@@ -78,7 +81,8 @@ def is_first_name(word: str) -> bool:
     >>> is_first_name("Karl-Heinz"), is_first_name("Befund")
     (True, False)
     """
-    return all(part in _words("first_names.txt") for part in word.casefold().split("-"))
+    known = _words("first_names.txt")
+    return all(part in known for part in word.casefold().split("-")) if "-" in word else word.casefold() in known
 
 
 def is_surname(word: str) -> bool:
@@ -117,11 +121,16 @@ def is_common(word: str) -> bool:
     if "-" in word:
         return not is_first_name(word) and any(is_common(part) for part in _LETTERS.findall(word))
     key = word.casefold()
-    if key in _words("common_words.txt") or is_drug(word):
+    if key in _listed_as_common():
         return True
     if is_name(word):
         return False
     is_acronym = len(word) < 5 and sum(map(str.isupper, word)) > 1
-    if is_acronym or len(word) < 3 or key in _words("clinic_words.txt"):
-        return True
-    return len(word) > 5 and bool(_NOUN.search(key))
+    return is_acronym or len(word) < 3 or (len(word) > 5 and key.endswith(_NOUN_ENDS))
+
+
+@cache
+def _listed_as_common() -> frozenset[str]:
+    """Everyday words and drugs, also those that are names too, and the other words of clinical texts without names."""
+    names = _words("first_names.txt") | _words("surnames.txt")
+    return _words("common_words.txt") | _words("drugs.txt") | (_words("clinic_words.txt") - names)

@@ -11,7 +11,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,7 +23,7 @@ from medbertde.store.audit import AuditEntry
 from medbertde.store.session import Database, Session
 from medbertde.store.sessions import Lifetime
 from medbertde.store.users import Account
-from medbertde.types import Conflict, NotFound, Role, SignInRefused, User, UserError
+from medbertde.types import Conflict, NotFound, Role, SignInRefused, StorageError, User, UserError
 
 TRIES_PER_NAME = 8
 TRIES_PER_ADDRESS = 60  # a clinic may share one address
@@ -72,7 +72,8 @@ class Accounts:
         with self.database.read() as session:
             found = sessions.find_session(session, token_hash=_hashed(token), lifetime=self._lifetime)
         if found and found.is_stale:
-            with self.database.write() as session:
+            # whoever reads may go on while nothing can be written
+            with suppress(StorageError), self.database.write() as session:
                 sessions.touch(session, token_hash=_hashed(token))
         return found.user if found else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from medbertde.inference.explain import (
     explain_all,
     explain_word,
     faithfulness,
+    with_words,
 )
 from medbertde.inference.fill_mask import fillings
 from medbertde.inference.fill_mask.own_words import RankedWord, parse_words, rank_words
@@ -200,6 +201,27 @@ class Reading:
             on_progress=on_progress,
             stop=stop,
         )
+
+    def with_words(
+        self,
+        user: User,
+        schema_id: str,
+        attribution: Attribution,
+        starts: Collection[int] | None = None,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        stop: Stop = never,
+    ) -> Attribution:
+        """An explanation with the words of the passages that begin at `starts` (None: of all) though they add nothing.
+
+        `Conflict` when another model answers by now, `Cancelled` once `stop` says True.
+        """
+        self.gate.admit(user, attribution.text)
+        self.access.require_terms(user)
+        if all(each.words is not None for each in attribution.passages):
+            return attribution
+        model = self._classifier_that_answered(user, schema_id, attribution.model_version)
+        return with_words(model, attribution, starts, on_progress=on_progress, stop=stop)
 
     def faithfulness(self, user: User, schema_id: str, attribution: Attribution, *, stop: Stop = never) -> Faithfulness:
         """How far an explanation says what the model does; `Conflict` when another model answers by now."""

@@ -16,6 +16,7 @@ from typing import Any
 from medbertde.inference.facts import FACTS_FILE
 from medbertde.report_file import read_records
 from medbertde.schema import Kind, load_schema
+from medbertde.services.mark_doubts import MarkDoubt, mark_doubts
 from medbertde.services.run_files import checkpoint, metrics_of, read_json
 from medbertde.text import content_hash
 from medbertde.types import Metrics, NotFound, ReportRecord, Run, State
@@ -88,7 +89,8 @@ class Doubt:
 class RunResult:
     """Old and new on the same held-out reports. Intervals and differences are by figure, missing where undefined.
 
-    A schema of spans has `span_disputes` and `label_intervals` (by model and label), one of findings the other lists.
+    A schema of spans has `span_disputes`, `mark_doubts` and `label_intervals` (by model and label), one of findings the
+    other lists.
     `card` is the new model's card.
     """
 
@@ -102,6 +104,7 @@ class RunResult:
     disputes: tuple[Dispute, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     span_disputes: tuple[SpanDispute, ...] = ()
+    mark_doubts: tuple[MarkDoubt, ...] = ()
     label_intervals: Mapping[str, Mapping[str, Mapping[str, Interval]]] = field(default_factory=dict)
     card: str = ""
 
@@ -141,6 +144,7 @@ def read_result(run: Run) -> RunResult | None:
         disputes=() if spans else tuple(_disputes(folder, metrics.get("thresholds") or {})),
         doubts=tuple(_doubt(row) for row in _lines(folder / "doubted.jsonl")),
         span_disputes=tuple(_span_disputes(folder)) if spans else (),
+        mark_doubts=mark_doubts(_lines(folder / "held_out.jsonl")) if spans else (),
         label_intervals={
             name: {label: _intervals(row) for label, row in _defined(found)}
             for name, found in _defined(metrics.get("label_intervals"))

@@ -15,7 +15,7 @@ from medbertde.privacy.kinds import Deidentified, Kind, Span
 from medbertde.report_file import Row
 from medbertde.services.screening import Screener, Screening, told
 from medbertde.settings import Policy
-from medbertde.types import Forbidden, Notice, Rationale, ReportRecord, Screened, UserError
+from medbertde.types import Forbidden, Notice, ReportRecord, Screened, UserError
 
 HELD_BACK = "held_back"  # the code of the notice of a row that was held back
 _BETWEEN = "\n\n"  # a name does not reach over it
@@ -145,7 +145,7 @@ def without(record: ReportRecord, found: Screening) -> ReportRecord:
     return replace(
         record,
         text=text.text,
-        rationales=tuple(Rationale(one.label, *place, one.state) for one, place in moved),
+        rationales=tuple(replace(one, start=start, end=end) for one, (start, end) in moved),
         meta={name: value.text for name, value in zip(record.meta, values, strict=True)},
     )
 

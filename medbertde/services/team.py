@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medbertde.schema import load_schema
+from medbertde.services import mark_figures, team_marks
 from medbertde.services import team_figures as figures
 from medbertde.services.access import Access
 from medbertde.store import audit, intake, projects, users, work_statistics
 from medbertde.store.consensus import Values, values_by_annotator
+from medbertde.store.mark_consensus import has_marks_only
 from medbertde.store.projects import NewProject, Project
 from medbertde.store.session import Database, Session
 from medbertde.store.work_statistics import DoneReading
@@ -40,21 +42,29 @@ class ProjectView:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a project is: everyone's lines for a curator, the own one for an annotator."""
+    """How far a project is: everyone's lines for a curator, the own one for an annotator.
+
+    `kinds` are the lines of a schema of spans, `findings` those of one of findings.
+    """
 
     done: int
     total: int
     people: tuple[figures.PersonProgress, ...]
     findings: tuple[figures.FindingProgress, ...]
+    kinds: tuple[mark_figures.KindProgress, ...] = ()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The agreement of some readers; `readers` names everyone who can be compared, "" is the model."""
+    """The agreement of some readers; `readers` names everyone who can be compared, "" is the model.
+
+    `marks` is filled instead of `findings` in a schema of spans.
+    """
 
     readers: tuple[str, ...]
     compared: tuple[str, ...]
     findings: tuple[figures.FindingAgreement, ...]
+    marks: tuple[mark_figures.MarkAgreement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,17 +145,16 @@ class Team:
             shown = done if user.role.includes(Role.CURATOR) else {user.id: done.get(user.id, 0)}
             readings = [one for one in readings if one.user_id in shown]
             values = _values(session, project, readings)
+            kinds = team_marks.kinds(session, project, readings) if has_marks_only(project.schema_id) else []
             names = {one.id: one.name for one in users.list_users(session)}
         people = [
             figures.person_progress(names[one], count, [reading for reading in readings if reading.user_id == one])
             for one, count in shown.items()
             if count
         ]
-        findings = [
-            figures.finding_progress(label, readings, values) for label in load_schema(project.schema_id).label_ids
-        ]
         people.sort(key=lambda person: (-person.done, person.name))
-        return Progress(sum(done.values()), project.total, tuple(people), tuple(findings))
+        findings = [] if kinds else [figures.finding_progress(label, readings, values) for label in _labels(project)]
+        return Progress(sum(done.values()), project.total, tuple(people), tuple(findings), tuple(kinds))
 
     def suggestion_effect(self, user: User, project_id: int) -> figures.SuggestionEffect:
         """What suggestions save and whether they lead: for a curator over everyone, else over the own reports."""
@@ -155,6 +164,8 @@ class Team:
             readings = self._readings(session, project)
             if not user.role.includes(Role.CURATOR):
                 readings = [one for one in readings if one.user_id == user.id]
+            if has_marks_only(project.schema_id):
+                return team_marks.effect(session, project, readings)
             values = _values(session, project, readings)
             ids = {one.report_id for one in readings}
             proposed = work_statistics.proposals(session, schema_id=project.schema_id, report_ids=ids)
@@ -176,13 +187,16 @@ class Team:
             people = sorted(names[one] for one, count in done.items() if count)
             wanted = tuple(name for name in compared if name == MODEL or name in people) or tuple(people)
             ids = self._compared_reports(session, project, with_model=MODEL in wanted)
+            if has_marks_only(project.schema_id):
+                said = team_marks.by_reader(session, project, ids, names | {team_marks.THE_MODEL: MODEL})
+                marks = mark_figures.compare_marks({name: said.get(name, {}) for name in wanted}, _labels(project))
+                return Comparison((*people, MODEL), wanted, (), tuple(marks))
             readings = _by_reader(session, project, ids, names)
             if MODEL in wanted:
                 proposed = work_statistics.proposals(session, schema_id=project.schema_id, report_ids=ids)
                 readings[MODEL] = {report: dict(one.states) for report, one in proposed.items()}
         chosen = {name: readings.get(name, {}) for name in wanted}
-        labels = load_schema(project.schema_id).label_ids
-        found = figures.compare_readers(chosen, labels)
+        found = figures.compare_readers(chosen, _labels(project))
         return Comparison((*people, MODEL), wanted, tuple(found))
 
     def _compared_reports(self, session: Session, project: Project, *, with_model: bool) -> list[int]:
@@ -211,6 +225,10 @@ def _values(session: Session, project: Project, readings: Sequence[DoneReading])
     for start in range(0, len(ids), _CHUNK):
         found |= values_by_annotator(session, schema_id=project.schema_id, report_ids=ids[start : start + _CHUNK])
     return found
+
+
+def _labels(project: Project) -> tuple[str, ...]:
+    return load_schema(project.schema_id).label_ids
 
 
 def _by_reader(

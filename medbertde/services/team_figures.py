@@ -81,12 +81,29 @@ def median_s(readings: Sequence[DoneReading]) -> float | None:
 
 
 @dataclass(frozen=True)
+class SuggestedMarks:
+    """What became of the suggested spans, and what people marked; shares are None without any suggestion.
+
+    `changed`: another mark covers a part of it, or the same words have another kind. `by_hand`: marks that touch no
+    suggestion. `per_report_*`: marks of a reading, in the mean.
+    """
+
+    suggested: int
+    kept: float | None
+    changed: float | None
+    removed: float | None
+    by_hand: int
+    per_report_shown: float | None = None
+    per_report_bare: float | None = None
+
+
+@dataclass(frozen=True)
 class SuggestionEffect:
     """Reports with a suggestion shown against those drawn to come without; times in seconds.
 
     `saved_s` is how much longer the median takes without. `agrees_shown` and `agrees_bare` are how often the annotator
     says the same as the model about findings that one of the two mentions: their difference is what showing it does.
-    `accepted` is the share of proposed states that were kept.
+    `accepted` is the share of what was proposed that was kept. `marks` says more of a schema of spans.
     """
 
     n_shown: int
@@ -98,6 +115,7 @@ class SuggestionEffect:
     agrees_bare: Interval | None
     accepted: float | None
     too_fast_shown: float | None
+    marks: SuggestedMarks | None = None
 
 
 def suggestion_effect(
@@ -110,6 +128,25 @@ def suggestion_effect(
     shown = [one for one in readings if one.model_version is not None]
     bare = [one for one in readings if one.bare and one.model_version is None]
     kept, total = accepted
+    return time_effect(
+        shown,
+        bare,
+        agrees_shown=_agreeing(shown, values, proposed),
+        agrees_bare=_agreeing(bare, values, proposed),
+        accepted=kept / total if total else None,
+    )
+
+
+def time_effect(
+    shown: Sequence[DoneReading],
+    bare: Sequence[DoneReading],
+    *,
+    agrees_shown: Interval | None,
+    agrees_bare: Interval | None,
+    accepted: float | None,
+    marks: SuggestedMarks | None = None,
+) -> SuggestionEffect:
+    """What can be said of the time, beside what was found of the values or marks."""
     fast = [is_too_fast(one.active_ms, one.chars) for one in shown]
     return SuggestionEffect(
         n_shown=len(shown),
@@ -117,10 +154,11 @@ def suggestion_effect(
         median_shown_s=median_s(shown),
         median_bare_s=median_s(bare),
         saved_s=median_difference(_seconds(bare), _seconds(shown)),
-        agrees_shown=_agreeing(shown, values, proposed),
-        agrees_bare=_agreeing(bare, values, proposed),
-        accepted=kept / total if total else None,
+        agrees_shown=agrees_shown,
+        agrees_bare=agrees_bare,
+        accepted=accepted,
         too_fast_shown=sum(fast) / len(fast) if fast else None,
+        marks=marks,
     )
 
 

@@ -65,7 +65,14 @@ def find_base(runtime: Runtime, database: Database, schema_id: str, name: str) -
     if name in known:
         return known[name]
     folder = Path(name).expanduser()
-    if not name or not folder.is_dir():
+    if not name:
+        raise ModelUnavailable(
+            "Auf diesem Rechner ist noch kein Modell, auf dem ein Training aufbauen kann. Bitte oben unter „Modelle“ "
+            "ein Sprachmodell laden oder einen Modellordner angeben.",
+            "There is no model on this machine yet that a run can build on. Please load a language model under "
+            "“models” above or name a model folder.",
+        )
+    if not folder.is_dir():
         raise ModelUnavailable(
             f"Ein Ausgangsmodell „{folder.name}“ gibt es auf diesem Rechner nicht. Bitte eines der Liste wählen oder "
             "einen Modellordner angeben; Modelle vom Hub lassen sich oben unter „Modelle“ laden.",

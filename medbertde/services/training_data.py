@@ -22,7 +22,7 @@ from medbertde.parts import (
 )
 from medbertde.schema import Kind, Schema
 from medbertde.span_tags import without_overlaps
-from medbertde.store import evidence, labels
+from medbertde.store import labels
 from medbertde.store.session import Database
 from medbertde.types import Provenance, ReportRecord, State, TrainingRefused
 
@@ -92,15 +92,12 @@ def annotated(database: Database, schema: Schema) -> list[ReportRecord]:
     """Every annotated report that nobody flagged, without findings that the schema has no more."""
     with database.read() as session:
         found = list(labels.labelled_records(session, schema_id=schema.id, include_flagged=False))
-        spans_only = schema.kind is Kind.SPANS
-        disputed = evidence.marked_differently(session, schema_id=schema.id) if spans_only else set()
     known = schema.label_ids
     return [
         replace(
             record,
             labels={label: state for label, state in record.labels.items() if label in known},
             rationales=tuple(span for span in record.rationales if span.label in known),
-            meta={**record.meta, "provenance": Provenance.OPEN.value} if record.id in disputed else record.meta,
         )
         for record in found
     ]

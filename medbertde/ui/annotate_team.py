@@ -13,11 +13,11 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
-from medbertde.schema import load_schema
+from medbertde.schema import Kind, load_schema
 from medbertde.services import Services
 from medbertde.services.team import ProjectView
 from medbertde.types import Role, User
-from medbertde.ui import annotation_card, review_card, team_view
+from medbertde.ui import annotation_card, review_card, team_marks_view, team_view
 from medbertde.ui.annotate_projects import Projects, build_projects
 from medbertde.ui.card import Card
 from medbertde.ui.switch import on_switch
@@ -39,6 +39,7 @@ class _Parts:
     findings: Card
     pair: gr.Dropdown
     agreement: Card
+    agreement_help: gr.Markdown
     effect: Card
     effect_said: gr.Markdown
     review: Card
@@ -49,8 +50,8 @@ class _Parts:
     def figures(self) -> list[Block]:
         """What belongs to the chosen project."""
         return [
-            self.here, self.summary, self.people, self.findings, self.pair, self.agreement, self.effect,
-            self.effect_said, self.review, *self.for_curators, *self.projects.components,
+            self.here, self.summary, self.people, self.findings, self.pair, self.agreement, self.agreement_help,
+            self.effect, self.effect_said, self.review, *self.for_curators, *self.projects.components,
         ]  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def _layout(services: Services, words: Words, schema: gr.Radio) -> _Parts:
     ) as agreeing:
         pair = words(gr.Dropdown, [], label=Text("Wer mit wem", "Who with whom"), elem_id="team-pair")
         agreement = Card("table", elem_id="team-agreement")
-        words(gr.Markdown, team_view.AGREEMENT_HELP, elem_classes="mb-team-note")
+        agreement_help = gr.Markdown(elem_classes="mb-team-note")
     with words(
         gr.Accordion, Text("Zeit und Vorschläge", "Time and suggestions"), open=False, elem_id="team-effect-part"
     ):
@@ -90,8 +91,8 @@ def _layout(services: Services, words: Words, schema: gr.Radio) -> _Parts:
         effect_said = gr.Markdown(elem_id="team-effect-said", elem_classes="mb-team-note")
     projects = build_projects(words)
     return _Parts(
-        schema, project, here, summary, people, findings, pair, agreement, effect, effect_said, review,
-        (reviewing, agreeing), projects,
+        schema, project, here, summary, people, findings, pair, agreement, agreement_help, effect, effect_said,
+        review, (reviewing, agreeing), projects,
     )  # fmt: skip
 
 
@@ -125,7 +126,9 @@ def _connect(services: Services, parts: _Parts, language: gr.Radio, card: Card, 
 
     asked = [language, parts.schema, parts.project, parts.pair]
     everything = [parts.project, *parts.figures]
-    gr.on([tab.select, parts.schema.change], refresh, asked, everything, **PRIVATE)
+    tab.select(refresh, asked, everything, **PRIVATE)
+    # By itself: of several changes the last one counts, also while the tab is still being filled.
+    parts.schema.change(refresh, asked, everything, **PRIVATE)
     on_switch(language, refresh, asked, everything)
     gr.on([parts.project.input, parts.pair.input], show_project, asked, parts.figures, **PRIVATE)
     parts.here.click(work_here, asked, [card, *everything], **PRIVATE)
@@ -141,7 +144,6 @@ def _chosen(views: list[ProjectView], project_id: int | None) -> ProjectView:
 def _figures(services: Services, parts: _Parts, user: User, language: str, view: ProjectView, pair: str) -> Updates:
     """Everything about one project that this user may see."""
     project = view.project
-    labelled = bool(load_schema(project.schema_id).labels)
     progress = services.team.progress(user, project.id)
     effect = services.team.suggestion_effect(user, project.id)
     curates = user.role.includes(Role.CURATOR)
@@ -149,8 +151,14 @@ def _figures(services: Services, parts: _Parts, user: User, language: str, view:
         parts.here: gr.update(visible=not view.chosen),
         parts.summary: team_view.summary(language, view),
         parts.people: team_view.people_table(language, progress),
-        parts.findings: team_view.findings_table(language, project.schema_id, progress) if labelled else {},
-        parts.effect: team_view.effect_table(language, effect),
+        parts.findings: (
+            team_marks_view.kinds_table(language, project.schema_id, progress.kinds)
+            if progress.kinds and progress.people
+            else team_view.findings_table(language, project.schema_id, progress)
+        ),
+        parts.effect: team_view.effect_table(
+            language, effect, team_marks_view.effect_rows(language, effect.marks) if effect.marks else ()
+        ),
         parts.effect_said: team_view.effect_sentence(language, effect),
         **{accordion: gr.update(visible=curates) for accordion in parts.for_curators},
     }
@@ -163,6 +171,8 @@ def _for_curators(
 ) -> Updates:
     """Agreement and reviews."""
     project = view.project
+    of_spans = load_schema(project.schema_id).kind is Kind.SPANS
+    view_of = team_marks_view if of_spans else team_view
     found = services.team.agreement(user, project.id, pair.split("\n") if pair else ())
     choices = team_view.pair_choices(language, found.readers)
     value = pair if pair in [value for _, value in choices] else ""
@@ -171,6 +181,7 @@ def _for_curators(
     )
     return {
         parts.pair: gr.update(choices=choices, value=value),
-        parts.agreement: team_view.agreement_table(language, project.schema_id, found),
+        parts.agreement: view_of.agreement_table(language, project.schema_id, found),
+        parts.agreement_help: view_of.AGREEMENT_HELP.say(language),
         parts.review: told,
     }

@@ -1,9 +1,9 @@
 """Cards: parts of the page that draw themselves from JSON, because no Gradio component shows them well.
 
 A card is a `gr.HTML` with a fixed frame. Its script (`cards/<name>.js`) builds the content with DOM calls and sets text
-as text only, so nothing in a report can become markup. `cards/dom.js` is shared by all. A card that is more than one
-file of script has its parts in `cards/<name>/`; they share one scope and come before `cards/<name>.js`, which starts
-them.
+as text only, so nothing in a report can become markup. `cards/dom.js` is shared by all, `cards/text.js` by those in
+which words are marked. A card that is more than one file of script has its parts in `cards/<name>/`; they share one
+scope and come before `cards/<name>.js`, which starts them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 
 FOLDER = Path(__file__).parent / "cards"
+MARKING = frozenset({"annotate", "review"})  # the cards in which words are marked
 
 
 class Card(gr.HTML):
@@ -38,7 +39,8 @@ class Card(gr.HTML):
 
 @cache
 def _script(name: str) -> str:
-    files = [FOLDER / "dom.js", *sorted((FOLDER / name).glob("*.js")), FOLDER / f"{name}.js"]
+    shared = ["dom.js", *(["text.js"] if name in MARKING else [])]
+    files = [*(FOLDER / file for file in shared), *sorted((FOLDER / name).glob("*.js")), FOLDER / f"{name}.js"]
     return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 

@@ -11,7 +11,7 @@ import gradio as gr
 from medbertde.services import Services
 from medbertde.text import decode
 from medbertde.types import InvalidFile, Role
-from medbertde.ui import batch, evidence, evidence_more, screening, second_model, threshold, what_if
+from medbertde.ui import batch, evidence, evidence_more, evidence_words, screening, second_model, threshold, what_if
 from medbertde.ui.card import Card
 from medbertde.ui.evidence import Panel, draw, sent
 from medbertde.ui.findings import Shown, findings_value
@@ -45,6 +45,7 @@ def build(services: Services, words: Words, language: gr.Radio) -> None:
     _connect_input(services, parts, language)
     evidence.connect(services, parts.panel, language)
     evidence_more.connect(services, parts.panel, language)
+    evidence_words.connect(services, parts.panel, language)
     what_if.build(services, words, language, parts.panel, answered, parts.schema)
     threshold.build(services, words, language, parts.panel, answered, parts.schema, several)
     second_model.build(services, words, language, parts.panel, answered, parts.schema)

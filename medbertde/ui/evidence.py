@@ -1,4 +1,4 @@
-"""The explanations of the tab "Klassifikation": one finding's evidence, all notable findings at once, and the files.
+"""The explanations of the tab "Klassifikation": one finding's evidence, and all notable findings at once.
 
 Owns how an answer on the screen grows by explanations. They come from the model that classified, or not at all.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Generator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -16,13 +16,12 @@ from medbertde.services import Services
 from medbertde.services.access import Caller
 from medbertde.types import State, User, UserError
 from medbertde.ui.card import Card
-from medbertde.ui.evidence_export import explanation_file
 from medbertde.ui.evidence_more_view import more_value
 from medbertde.ui.evidence_view import evidence_value, notable, progress_value, reasons_value
 from medbertde.ui.findings import Shown, findings_value
 from medbertde.ui.progressing import Compute, Found, OnProgress, Stop, refusing, stepwise
 from medbertde.ui.switch import on_switch
-from medbertde.ui.view import MODEL_CALL, NO_EVENT, NO_REQUEST, PRIVATE, caller, refusals
+from medbertde.ui.view import MODEL_CALL, NO_EVENT, NO_REQUEST, PRIVATE, caller
 from medbertde.ui.words import Words
 
 NOTHING = (gr.skip(),) * 5
@@ -69,13 +68,6 @@ def connect(services: Services, panel: Panel, language: gr.Radio) -> None:
     explaining = _connect_explaining(services, panel, language)
     panel.evidence.cancel(draw, [language, panel.shown], panel.answer, cancels=explaining, **PRIVATE)
     on_switch(language, draw, [language, panel.shown], panel.answer)
-
-    @refusals
-    def save(language: str, shown: Shown | None, event: gr.EventData) -> dict[str, Any]:
-        return asdict(explanation_file(language, shown, str(sent(event).get("kind"))))
-
-    saving = panel.evidence.save(save, [language, panel.shown], panel.download, **PRIVATE)
-    saving.success(lambda: {}, None, panel.download, **PRIVATE)  # or it would be saved again when drawn again
 
 
 def _connect_explaining(services: Services, panel: Panel, language: gr.Radio) -> list[Any]:

@@ -90,7 +90,7 @@ def _rows(attribution: Attribution) -> Iterator[tuple[str, int, int, float, floa
     """Each sentence followed by its words: unit, span, score, share of the report's score, score by itself."""
     for each in sentences_of(attribution):
         yield "sentence", each.start, each.end, each.score, each.share, each.own
-        yield from (("word", word.start, word.end, word.score, None, None) for word in each.words)
+        yield from (("word", word.start, word.end, word.score, None, None) for word in each.words or ())
 
 
 # ---------------------------------------------------------------------------------------------- the page

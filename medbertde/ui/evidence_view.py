@@ -135,7 +135,8 @@ def parts(language: str, attribution: Attribution, found: Sequence[Sentence]) ->
         made.append(
             {
                 "span": [each.start, each.end],
-                "pieces": pieces(language, attribution.text, each.words, (each.start, each.end), largest_word),
+                "pieces": pieces(language, attribution.text, each.words or (), (each.start, each.end), largest_word),
+                "later": each.words is None,
                 "tint": each.score / largest,
                 "shown": signed(language, each.score, 1) if abs(each.score) > FAINT * largest else "",
                 "said": _said(language, each),
@@ -147,8 +148,9 @@ def parts(language: str, attribution: Attribution, found: Sequence[Sentence]) ->
 
 
 def largest_word_of(attribution: Attribution, found: Sequence[Sentence]) -> float:
-    """The size of the strongest word within its sentence; the scale of the colours."""
-    return _largest([word.score for each in found for word in each.words] or [w.score for w in attribution.words])
+    """The size of the strongest word within a sentence that adds something; the scale of the colours."""
+    words = [word.score for each in found if each.adds for word in each.words or ()]
+    return _largest(words or [word.score for word in attribution.words])
 
 
 def _largest(scores: Sequence[float]) -> float:
@@ -200,7 +202,8 @@ def _strongest(
     """The strongest sentences and words of one side."""
     largest, largest_word = _largest([each.score for each in found]), largest_word_of(attribution, found)
     chosen = [each for each in found if sign * each.score > FAINT * largest]
-    words = [word for each in found for word in each.words if sign * word.score > FAINT * largest_word]
+    counting = [word for each in found if each.adds for word in each.words or ()]
+    words = [word for word in counting if sign * word.score > FAINT * largest_word]
     words = [word for word in words if any(map(str.isalnum, word.text))]  # a comma has no meaning of its own
     return {
         "title": name.say(language),
@@ -249,6 +252,7 @@ def _wording(language: str) -> dict[str, str]:
         "strike_word": Text("Wort streichen und vergleichen", "Strike the word and compare"),
         "words": Text("Wörter dieses Satzes", "Words of this sentence"),
         "all_words": Text("Wörter aller Sätze", "Words of all sentences"),
+        "waiting": Text("Die Wörter werden berechnet …", "Computing the words …"),
         "export": Text("Speichern als", "Save as"),
     }
     return {key: text.say(language) for key, text in said.items()}

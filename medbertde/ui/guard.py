@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medbertde.services import Services
 from medbertde.settings import Profile
-from medbertde.types import User
+from medbertde.types import StorageError, User
 from medbertde.ui import browser_rules
 from medbertde.ui.belongings import Belongings
 from medbertde.ui.messages import Kept, Outgoing, again, bounded
@@ -104,9 +104,9 @@ class Guard:
             outgoing = Outgoing(send, self._headers(request, nonce), noted)
             try:
                 await self._let_through(request, found, outgoing, nonce)
-            except _Refused as refused:
+            except (_Refused, StorageError) as error:
                 if not outgoing.started:
-                    await _refusal(request, refused)(scope, receive, outgoing.send)
+                    await _refusal(request, error)(scope, receive, outgoing.send)
 
     async def _let_through(
         self, request: Request, found: tuple[Rule, dict[str, str]] | None, outgoing: Outgoing, nonce: str
@@ -296,8 +296,9 @@ def _with_nonce(body: bytes, nonce: bytes) -> bytes:
     return before + own + b"<script" + after if after else body
 
 
-def _refusal(request: Request, refused: _Refused) -> Response:
+def _refusal(request: Request, error: _Refused | StorageError) -> Response:
     """A page goes to the sign-in, everything else gets a sentence in both languages."""
+    refused = error if isinstance(error, _Refused) else _Refused(503, Text(error.de, error.en))
     wants_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
     if refused.status_code == 401 and wants_page:
         return RedirectResponse("/login", status_code=303)

@@ -110,7 +110,7 @@ def result_value(language: str, result: RunResult | None, *, may_ask: bool) -> d
         "disputes": (span_result_view.disputes if spans else _disputes)(language, schema, result, MOST_LISTED),
         "differing": len(result.span_disputes if spans else result.disputes),
         "compared": result.old is not None,
-        "doubts": None if spans else _doubts(language, schema, result),
+        "doubts": (span_result_view.doubts if spans else _doubts)(language, schema, result),
         "may_ask": may_ask,
         "card": result.card,
     }
@@ -242,7 +242,7 @@ def _doubts(language: str, schema: Schema, result: RunResult) -> list[dict[str, 
             "report": one.report,
             "label": schema.label(one.label).name[language],
             "given": STATES[one.given].say(language),
-            "probability": Text(
+            "detail": Text(
                 f"Modell: {_percent(one.probability)} vorhanden", f"model: {_percent(one.probability)} present"
             ).say(language),
         }

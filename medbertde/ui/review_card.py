@@ -6,14 +6,16 @@ Checks the form of what the card sent; what is allowed is for the services.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from medbertde.services import Services
 from medbertde.services.access import Caller
+from medbertde.services.mark_figures import alike, marks_as_set, of_kind
 from medbertde.services.review import LONGEST_REASON, OpenReview, ReviewCase, Ruling, too_fast
 from medbertde.text import clean
-from medbertde.types import State
+from medbertde.types import Rationale, State
 from medbertde.ui.annotation_card import Handler, server_function
 from medbertde.ui.annotation_json import MAX_ACTIVE_MS, Json, not_understood, schemas_json
 from medbertde.ui.card import Card
@@ -80,6 +82,7 @@ def _ruling(sent: Json, schema_id: str) -> Ruling:
             str(label): clean(str(text), LONGEST_REASON) for label, text in sent["reasons"].items() if str(text).strip()
         },
         active_ms=min(max(int(sent["active_ms"]), 0), MAX_ACTIVE_MS),
+        marks=tuple(Rationale(str(label), int(start), int(end)) for label, start, end in sent.get("marks", ())),
     )
 
 
@@ -101,6 +104,7 @@ def _case_json(case: ReviewCase) -> Json:
             "values": dict(reader.values),
             "comment": reader.comment,
             "flagged": reader.flagged,
+            "marks": _marks_json(reader.marks),
             "seconds": reader.active_ms / 1000,
             "too_fast": too_fast(case, reader),
         }
@@ -114,7 +118,20 @@ def _case_json(case: ReviewCase) -> Json:
         "differing": list(case.differing),
         "decided": dict(case.decided),
         "reasons": dict(case.reasons),
+        "held": _marks_json(case.marks),
+        "agreement": _agreement_json(case),
         "disputed": len(case.differing),
         "flagged": any(reader.flagged for reader in case.readers),
         "skip_reason": case.skip_reason,
     }
+
+
+def _marks_json(marks: Sequence[Rationale]) -> list[list[str | int]]:
+    return [[mark.label, mark.start, mark.end] for mark in marks]
+
+
+def _agreement_json(case: ReviewCase) -> Json:
+    """By kind of span what the readings have in common; empty for findings."""
+    said = [marks_as_set(reader.marks) for reader in case.readers]
+    labels = sorted({mark[0] for marks in said for mark in marks})
+    return {label: vars(alike([of_kind(marks, label) for marks in said])) for label in labels}

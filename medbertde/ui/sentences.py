@@ -21,8 +21,9 @@ class Sentence:
 
     `score` is what it does to the report's logit, `share` that as a part of the whole change (None: hardly any change).
     A sentence that speaks against does hardly anything where the clearest sentence counts: there `score` is what it
-    says by itself, as `own` always is and `probability` too (None where the model never reads it alone). `words` are
-    those of the span and add up to `score`, but for the words of the heading.
+    says by itself, as `own` always is and `probability` too (None where the model never reads it alone). `adds` says
+    whether it does anything to the report's logit. `words` are those of the span and add up to `score`, but for the
+    words of the heading; None where it adds nothing and nobody has asked for them.
     """
 
     start: int
@@ -32,7 +33,8 @@ class Sentence:
     share: float | None
     own: float
     probability: float | None
-    words: tuple[AttributedWord, ...]
+    adds: bool
+    words: tuple[AttributedWord, ...] | None
 
 
 def sentences_of(attribution: Attribution) -> tuple[Sentence, ...]:
@@ -47,9 +49,19 @@ def sentences_of(attribution: Attribution) -> tuple[Sentence, ...]:
     return tuple(_of_words(attribution))
 
 
+def words_that_add(attribution: Attribution) -> tuple[AttributedWord, ...]:
+    """The words of all sentences with what they do to the report's logit, exactly 0 in those that add nothing."""
+    found: list[AttributedWord] = []
+    for each in sentences_of(attribution):
+        own = each.words if each.adds else None
+        found += _inside(attribution.words, each.start, each.end) if own is None else own
+    return tuple(found)
+
+
 def _of_passage(attribution: Attribution, passage: AttributedPassage) -> Sentence:
     score = passage.contribution or min(passage.score, 0.0)
     part = score / passage.score if passage.score else 0.0  # between 0 and 1
+    words = None if passage.words is None else _inside(passage.words, passage.start, passage.end)
     return Sentence(
         start=passage.start,
         end=passage.end,
@@ -58,9 +70,8 @@ def _of_passage(attribution: Attribution, passage: AttributedPassage) -> Sentenc
         share=_share(attribution, passage.contribution),
         own=passage.score,
         probability=passage.probability,
-        words=tuple(
-            replace(word, score=part * word.score) for word in _inside(passage.words, passage.start, passage.end)
-        ),
+        adds=passage.contribution != 0,
+        words=words and tuple(replace(word, score=part * word.score) for word in words),
     )
 
 
@@ -68,7 +79,7 @@ def _of_words(attribution: Attribution) -> Iterator[Sentence]:
     for start, end in sentences(attribution.text):
         words = _inside(attribution.words, start, end)
         score = sum(word.score for word in words)
-        yield Sentence(start, end, "", score, _share(attribution, score), score, None, words)
+        yield Sentence(start, end, "", score, _share(attribution, score), score, None, True, words)
 
 
 def _inside(words: Sequence[AttributedWord], start: int, end: int) -> tuple[AttributedWord, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from medbertde.schema import Schema
+from medbertde.services.mark_doubts import MarkDoubt
 from medbertde.services.training import RunResult
 from medbertde.services.training_data import SPANS
 from medbertde.types import Metrics
@@ -51,6 +52,20 @@ WORDS = {
     "no_disputes": Text(
         "Beide Modelle markieren in allen geprüften Befunden dasselbe.",
         "Both models mark the same in all held-out reports.",
+    ),
+    "doubts": Text(
+        "Befunde, deren Markierungen das neue Modell anders setzt", "Reports that the new model marks differently"
+    ),
+    "no_doubts": Text(
+        "Das neue Modell markiert alle geprüften Befunde wie annotiert.", "The new model marks all as annotated."
+    ),
+    "about_doubts": Text(
+        "Die Unterschiede zwischen Annotation und neuem Modell, nur an zurückgehaltenen Befunden, aus denen es nicht "
+        "gelernt hat; die meisten zuerst. Wer recht hat, sagt die Liste nicht: Oft irrt das Modell, manchmal fehlt "
+        "eine Markierung. Entscheiden muss ein Mensch.",
+        "Where annotation and new model differ, only in held-out reports that it has not learnt from; the most first. "
+        "The list does not say who is right: often the model is wrong, sometimes a mark is missing. A person has to "
+        "decide.",
     ),
     "truth": Text("annotiert", "annotated"),
     "nothing": Text("nichts", "nothing"),
@@ -131,3 +146,55 @@ def _judged(truth: Sequence[tuple[int, int]], said: Sequence[tuple[int, int]]) -
     if missing:
         de, en = [*de, f"{missing} {'fehlt' if missing == 1 else 'fehlen'}"], [*en, f"{missing} missing"]
     return Text(", ".join(de), ", ".join(en))
+
+
+def doubts(language: str, schema: Schema, result: RunResult) -> list[dict[str, Any]]:
+    """A row per report whose marks the new model sets differently, with the places for the opened text."""
+    return [
+        {
+            "report": one.report,
+            "given": _differing(one).say(language),
+            "detail": _how(one).say(language),
+            "marks": {
+                "truth": [place.annotated for place in one.apart if place.annotated],
+                "new": [place.model for place in one.apart if place.model],
+            },
+            "apart": [
+                {"label": schema.label(place.label).name[language], "truth": place.annotated, "new": place.model}
+                for place in one.apart
+            ],
+        }
+        for one in result.mark_doubts
+    ]
+
+
+def _differing(one: MarkDoubt) -> Text:
+    """How many places differ.
+
+    >>> from medbertde.services.mark_doubts import Apart
+    >>> _differing(MarkDoubt("r1", 3, (Apart("Dosis", (0, 4), (0, 1)), Apart("Dosis", (9, 12), None)))).de
+    '2 Stellen anders, 3 gleich'
+    """
+    number = len(one.apart)
+    return Text(
+        f"{number} {'Stelle' if number == 1 else 'Stellen'} anders, {one.equal} gleich",
+        f"{number} {'place differs' if number == 1 else 'places differ'}, {one.equal} alike",
+    )
+
+
+def _how(one: MarkDoubt) -> Text:
+    """In what way they differ.
+
+    >>> from medbertde.services.mark_doubts import Apart
+    >>> _how(MarkDoubt("r1", 3, (Apart("Dosis", (0, 4), (0, 1)), Apart("Dosis", (9, 12), None)))).de
+    '1 andere Grenzen, 1 nur annotiert'
+    """
+    ends = sum(place.annotated is not None and place.model is not None for place in one.apart)
+    missed, extra = (sum(getattr(place, side) is None for place in one.apart) for side in ("model", "annotated"))
+    counts = (
+        (ends, Text("andere Grenzen", "other ends")),
+        (missed, Text("nur annotiert", "annotated only")),
+        (extra, Text("nur vom Modell", "by the model only")),
+    )
+    found = [(count, said) for count, said in counts if count]
+    return Text(*(", ".join(f"{count} {said.say(language)}" for count, said in found) for language in ("de", "en")))

@@ -54,6 +54,21 @@ def on_switch(
     _REDRAWINGS.setdefault(language, []).append(_Redrawing(handler, asked, drawn))
 
 
+def together(first: Any, second: Any) -> Any:
+    """What two answers say of one component: the first counts, the second adds what the first leaves open.
+
+    A part of the page answers before the page does, so its list of choices stays beside the page's word for the label.
+
+    >>> together(gr.update(choices=["a"]), gr.update(label="Model"))
+    {'label': 'Model', '__type__': 'update', 'choices': ['a']}
+    """
+    one, other = (
+        said if isinstance(said, dict) and said.get("__type__") == "update" else gr.update(value=said)
+        for said in (first, second)
+    )
+    return other | one
+
+
 def connect(language: gr.Radio) -> None:
     """Draw everything that was given to `on_switch` when the language changes. To be called once, at the end."""
     redrawings = _REDRAWINGS.pop(language, [])
@@ -61,7 +76,8 @@ def connect(language: gr.Radio) -> None:
     def draw(values: dict[Block, Any], request: gr.Request) -> dict[Block, Any]:
         drawn: dict[Block, Any] = {}
         for redrawing in redrawings:
-            drawn |= redrawing.answer(values, request)
+            for one, new in redrawing.answer(values, request).items():
+                drawn[one] = together(drawn[one], new) if one in drawn else new
         return drawn
 
     inputs = {one for redrawing in redrawings for one in redrawing.inputs}

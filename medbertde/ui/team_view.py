@@ -15,6 +15,7 @@ from medbertde.types import State, WorkOrder
 from medbertde.ui.words import Text, decimal, signed
 
 Table = dict[str, Any]
+FEWEST_COMPARED = 10  # reports with a suggestion, and without: with fewer a median says nothing
 ORDERS = {
     WorkOrder.MIXED: Text("gemischt: unsicher, selten, verschieden, zufällig", "mixed: doubt, rare, diverse, random"),
     WorkOrder.UNCERTAINTY: Text("wo das Modell am unsichersten ist", "where the model is least certain"),
@@ -94,7 +95,7 @@ def people_table(language: str, progress: Progress) -> Table:
         [one.name, str(one.done), seconds(language, one.median_s), percent(language, one.too_fast)]
         for one in progress.people
     ]
-    return _table(language, columns, rows)
+    return table(language, columns, rows)
 
 
 def findings_table(language: str, schema_id: str, progress: Progress) -> Table:
@@ -107,12 +108,12 @@ def findings_table(language: str, schema_id: str, progress: Progress) -> Table:
     ]  # fmt: skip
     rows = [
         [
-            _finding(language, schema_id, one.label), *(str(one.counts[state]) for state in State),
+            finding_name(language, schema_id, one.label), *(str(one.counts[state]) for state in State),
             seconds(language, one.median_s),
         ]
         for one in progress.findings
     ]  # fmt: skip
-    return _table(language, columns, rows)
+    return table(language, columns, rows)
 
 
 def pair_choices(language: str, readers: Sequence[str]) -> list[tuple[str, str]]:
@@ -134,16 +135,16 @@ def agreement_table(language: str, schema_id: str, found: Comparison) -> Table:
         Text("AC1", "AC1"), Text("Hinweis", "note"),
     ]  # fmt: skip
     rows = [_agreement_row(language, schema_id, one) for one in found.findings]
-    return _table(language, columns, rows)
+    return table(language, columns, rows)
 
 
 def _agreement_row(language: str, schema_id: str, one: FindingAgreement) -> list[str]:
     figures = (figure(language, value) for value in (one.raw, one.kappa, one.alpha, one.ac1))
-    return [_finding(language, schema_id, one.label), str(one.n), *figures, WHY[one.why].say(language)]
+    return [finding_name(language, schema_id, one.label), str(one.n), *figures, WHY[one.why].say(language)]
 
 
-def effect_table(language: str, effect: SuggestionEffect) -> Table:
-    """Reports with a suggestion against those without."""
+def effect_table(language: str, effect: SuggestionEffect, of_marks: Sequence[tuple[Text, str, str]] = ()) -> Table:
+    """Reports with a suggestion against those without; in a schema of spans `of_marks` says what became of them."""
     columns = [Text("", ""), Text("mit Vorschlag", "with suggestion"), Text("ohne Vorschlag", "without")]
     named = [
         (Text("Befundtexte", "reports"), str(effect.n_shown), str(effect.n_bare)),
@@ -157,25 +158,28 @@ def effect_table(language: str, effect: SuggestionEffect) -> Table:
             share(language, effect.agrees_shown),
             share(language, effect.agrees_bare),
         ),
-        (Text("Vorschläge übernommen", "suggestions kept"), percent(language, effect.accepted), "–"),
+        *(of_marks or [(Text("Vorschläge übernommen", "suggestions kept"), percent(language, effect.accepted), "–")]),
         (Text("zu schnell", "too fast"), percent(language, effect.too_fast_shown), "–"),
     ]
-    return _table(language, columns, [[name.say(language), *values] for name, *values in named])
+    return table(language, columns, [[name.say(language), *values] for name, *values in named])
 
 
 def effect_sentence(language: str, effect: SuggestionEffect) -> str:
     """What the table means."""
-    if effect.saved_s is None or not effect.n_bare:
+    if effect.saved_s is None or min(effect.n_shown, effect.n_bare) < FEWEST_COMPARED:
         return Text(
-            "Noch kein Vergleich möglich: Erst wenn auch Befundtexte ohne Vorschlag gelesen sind, lässt sich sagen, "
-            "was Vorschläge bringen.",
-            "No comparison yet: what suggestions bring can be said once reports without them have been read too.",
+            f"Noch kein Vergleich möglich: {effect.n_shown} Befundtexte sind mit, {effect.n_bare} ohne Vorschlag "
+            f"gelesen. Ab je {FEWEST_COMPARED} lässt sich sagen, was Vorschläge bringen und ob sie lenken.",
+            f"No comparison yet: {effect.n_shown} reports were read with, {effect.n_bare} without suggestions. From "
+            f"{FEWEST_COMPARED} of each on it can be said what suggestions bring and whether they lead.",
         ).say(language)
     saved = effect.saved_s
-    value, low, high = (signed(language, number, 1) for number in (saved.value, saved.low, saved.high))
+    value = decimal(language, f"{abs(saved.value):.1f}")
+    low, high = (signed(language, number, 1) for number in (saved.low, saved.high))
+    longer, en_longer = ("länger", "longer") if saved.value >= 0 else ("kürzer", "less")
     time = Text(
-        f"Ohne Vorschlag dauert ein Befundtext im Median {value} s (95-%-Bereich {low} bis {high} s).",
-        f"Without a suggestion a report takes {value} s in the median (95 % interval {low} to {high} s).",
+        f"Ohne Vorschlag dauert ein Befundtext im Median {value} s {longer} (95-%-Bereich {low} bis {high} s).",
+        f"Without a suggestion a report takes {value} s {en_longer} in the median (95 % interval {low} to {high} s).",
     )
     shown, bare = effect.agrees_shown, effect.agrees_bare
     if shown is None or bare is None:
@@ -183,13 +187,14 @@ def effect_sentence(language: str, effect: SuggestionEffect) -> str:
     leads = bare.high < shown.value and shown.low > bare.value
     anchoring = (
         Text(
-            "Mit Vorschlag wird deutlich häufiger dasselbe gesagt wie vom Modell: Vorschläge lenken möglicherweise.",
+            "Mit Vorschlag stimmen die Angaben deutlich häufiger mit dem Modell überein: Vorschläge lenken "
+            "möglicherweise.",
             "With a suggestion people say the same as the model clearly more often: suggestions may lead them.",
         )
         if leads
         else Text(
             "Ein Einfluss der Vorschläge auf die Angaben ist nicht nachweisbar.",
-            "No influence of the suggestions on the values can be shown.",
+            "No influence of the suggestions on what people say can be shown.",
         )
     )
     return f"{time.say(language)} {anchoring.say(language)}"
@@ -248,9 +253,11 @@ def figure(language: str, value: Interval | None) -> str:
     return "–" if value is None else decimal(language, str(value))
 
 
-def _finding(language: str, schema_id: str, label: str) -> str:
+def finding_name(language: str, schema_id: str, label: str) -> str:
+    """The name of a label in the page's language."""
     return load_schema(schema_id).label(label).name[language]
 
 
-def _table(language: str, columns: Sequence[Text], rows: Sequence[Sequence[str]]) -> Table:
+def table(language: str, columns: Sequence[Text], rows: Sequence[Sequence[str]]) -> Table:
+    """What `cards/table.js` draws."""
     return {"columns": [column.say(language) for column in columns], "rows": [list(row) for row in rows]}

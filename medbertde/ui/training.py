@@ -253,7 +253,7 @@ def _refresh(
     choices = run_view.version_choices(language, services.training.versions(user, schema_id), active)
     return (
         _follow(services, parts, user, language, schema_id, picked)
-        | preview_of(services, parts.choices, user, language, schema_id, choices_of(*chosen))
+        | preview_of(services, parts.choices, user, language, schema_id, chosen)
         | {
             parts.earlier.version: gr.update(choices=choices, value=active if choices else None),
             parts.header: header_line(language, services),

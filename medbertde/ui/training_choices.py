@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -21,6 +22,7 @@ from medbertde.ui.words import Text, Words
 
 EPOCHS = 4
 ALL = Text("alle", "all")
+NO_BASE = Text("noch kein Modell auf diesem Rechner", "no model on this machine yet")
 UNCERTAIN = {
     "absent": Text("nicht vorhanden", "not present"),
     "present": Text("vorhanden", "present"),
@@ -37,6 +39,7 @@ class ChoiceParts:
     schema: gr.Radio
     epochs: gr.Slider
     base: gr.Dropdown
+    folder: gr.Textbox
     uncertain: gr.Radio
     people: gr.Dropdown
     agreed: gr.Radio
@@ -48,7 +51,7 @@ class ChoiceParts:
     @property
     def chosen(self) -> list[Any]:
         """What `choices_of` reads, in its order."""
-        return [self.base, self.uncertain, self.people, self.agreed, self.since, self.modality]
+        return [self.base, self.folder, self.uncertain, self.people, self.agreed, self.since, self.modality]
 
     @property
     def shown(self) -> list[Block]:
@@ -70,14 +73,7 @@ def build_choices(services: Services, words: Words) -> ChoiceParts:
         counts = Card("table", {}, elem_id="train-counts")
     with words(gr.Accordion, Text("Befunde auswählen", "Choose reports"), open=False):
         people, agreed, since, modality = _selection(words)
-    base = words(
-        gr.Dropdown, [], value="", allow_custom_value=True, elem_id="train-base",
-        label=Text("Ausgangsmodell", "Base model"),
-        info=Text(
-            "Darauf baut das neue auf. Auch ein Modellordner auf diesem Rechner lässt sich eintragen.",
-            "The new one builds on it. A model folder on this machine can be typed in, too.",
-        ),
-    )  # fmt: skip
+    base, folder = _base(words)
     uncertain = words(
         gr.Radio, [(text, name) for name, text in UNCERTAIN.items()], value="absent", elem_id="train-uncertain",
         label=Text("„Unsicher“ zählt für die Ausgabe „vorhanden“ als", "For the output “present”, uncertain counts as"),
@@ -90,7 +86,21 @@ def build_choices(services: Services, words: Words) -> ChoiceParts:
             "Where tuning shows no more gain, the run ends earlier.",
         ),
     )  # fmt: skip
-    return ChoiceParts(schema, epochs, base, uncertain, people, agreed, since, modality, amount, counts)
+    return ChoiceParts(schema, epochs, base, folder, uncertain, people, agreed, since, modality, amount, counts)
+
+
+def _base(words: Words) -> tuple[gr.Dropdown, gr.Textbox]:
+    """The list of models, whose values are names that no language changes, and a folder that is not in the list."""
+    base = words(
+        gr.Dropdown, [("", "")], value="", elem_id="train-base", label=Text("Ausgangsmodell", "Base model"),
+        info=Text("Darauf baut das neue auf.", "The new one builds on it."),
+    )  # fmt: skip
+    folder = words(
+        gr.Textbox, max_lines=1, elem_id="train-folder",
+        label=Text("Anderer Modellordner auf diesem Rechner", "Another model folder on this machine"),
+        placeholder=Text("leer: das Modell aus der Liste", "empty: the model of the list"),
+    )  # fmt: skip
+    return base, folder
 
 
 def _selection(words: Words) -> tuple[gr.Dropdown, gr.Radio, gr.Textbox, gr.Dropdown]:
@@ -113,11 +123,17 @@ def _selection(words: Words) -> tuple[gr.Dropdown, gr.Radio, gr.Textbox, gr.Drop
 
 
 def choices_of(
-    base: str | None, uncertain: str, people: list[str] | None, agreed: str, since: str | None, modality: str | None
+    base: str | None,
+    folder: str | None,
+    uncertain: str,
+    people: list[str] | None,
+    agreed: str,
+    since: str | None,
+    modality: str | None,
 ) -> Choices:
-    """The choices as they stand on the page."""
+    """The choices as they stand on the page; a folder that is named counts more than the list."""
     selection = Selection(tuple(people or ()), _day(since), agreed == "agreed", modality or "")
-    return Choices(base or "", uncertain, selection)
+    return Choices((folder or "").strip() or base or "", uncertain, selection)
 
 
 def _day(text: str | None) -> date | None:
@@ -137,29 +153,32 @@ def connect_choices(services: Services, parts: ChoiceParts, language: gr.Radio) 
     @refusals
     def look(language: str, schema_id: str, request: gr.Request, *chosen: Any) -> Updates:
         user = services.access.identify(caller(request))
-        return preview_of(services, parts, user, language, schema_id, choices_of(*chosen))
+        return preview_of(services, parts, user, language, schema_id, chosen)
 
     changed = [parts.people.input, parts.agreed.input, parts.modality.input, parts.since.submit, parts.since.blur]
     gr.on(changed, look, [language, parts.schema, *parts.chosen], parts.shown, **PRIVATE)
 
 
 def preview_of(
-    services: Services, parts: ChoiceParts, user: User, language: str, schema_id: str, choices: Choices
+    services: Services, parts: ChoiceParts, user: User, language: str, schema_id: str, chosen: Sequence[Any]
 ) -> Updates:
-    """What these choices give, and what else can be chosen."""
+    """What these choices (the values of `ChoiceParts.chosen`) give, and what else can be chosen."""
     if not user.role.includes(Role.CURATOR):
         return {}
-    preview = services.training.preview(user, schema_id, choices.selection)
+    preview = services.training.preview(user, schema_id, choices_of(*chosen).selection)
     modalities = [(ALL.say(language), ""), *((one, one) for one in preview.modalities)]
     return {
         parts.amount: run_view.preview_value(language, schema_id, preview),
         parts.counts: run_view.counts_value(language, schema_id, preview),
-        parts.base: gr.update(choices=_base_choices(language, services.training.bases(user, schema_id))),
+        parts.base: _bases(language, services.training.bases(user, schema_id), chosen[0]),
         parts.uncertain: gr.update(visible=load_schema(schema_id).kind is Kind.FINDINGS),
         parts.people: gr.update(choices=list(preview.annotators)),
         parts.modality: gr.update(choices=modalities),
     }
 
 
-def _base_choices(language: str, bases: list[Base]) -> list[tuple[str, str]]:
-    return [(base.title[language], base.name) for base in bases]
+def _bases(language: str, bases: Sequence[Base], chosen: str | None) -> Any:
+    """The list in the page's language; what this schema does not have gives way to the first one."""
+    choices = [(base.title[language], base.name) for base in bases] or [(NO_BASE.say(language), "")]
+    names = [name for _, name in choices]
+    return gr.update(choices=choices, value=chosen if chosen in names else names[0])

@@ -14,7 +14,7 @@ from medbertde.schema import load_schema
 from medbertde.types import AttributedWord, Attribution
 from medbertde.ui.evidence_view import AGAINST, FOR, largest_word_of, pieces, title
 from medbertde.ui.findings import MODEL, STATES, Shown
-from medbertde.ui.sentences import sentences_of
+from medbertde.ui.sentences import sentences_of, words_that_add
 from medbertde.ui.words import Text, signed
 
 MOVED = 0.01  # a probability that moves less is not named
@@ -86,7 +86,7 @@ def _said(language: str, shown: Shown, label: str) -> str:
 
 def _sides(language: str, versions: Versions, first: Attribution, second: Attribution) -> list[dict[str, Any]]:
     """Both texts with their words on one scale; a word that only one of them has is marked."""
-    words = [[word for each in sentences_of(side) for word in each.words] for side in (first, second)]
+    words = [words_that_add(side) for side in (first, second)]
     largest = max(largest_word_of(side, sentences_of(side)) for side in (first, second))
     gone, new = changed_words(*words)
     return [

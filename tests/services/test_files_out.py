@@ -113,7 +113,7 @@ def test_parquet_has_nested_spans_and_says_what_it_is_for(take: Take) -> None:
     table = pyarrow.parquet.read_table(take(ExportFormat.PARQUET))
     assert b"Research use only" in table.schema.metadata[b"use"]
     first, second = table.to_pylist()
-    assert first["rationales"][1] == {"label": "Tubus", "start": 2, "end": 7}
+    assert first["rationales"][1] == {"label": "Tubus", "start": 2, "end": 7, "source": None}
     assert (first["label:Tubus"], second["label:Tubus"], second["rationales"]) == ("present", None, [])
 
 
@@ -125,7 +125,7 @@ def test_the_hugging_face_folder_is_loaded_by_datasets(take: Take, tmp_path: Pat
     rows = load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert rows["id"][:] == ["=r1", "r2"]
     assert rows[0]["label:Erguss"] == "absent"
-    assert rows[0]["rationales"][0] == {"label": "Erguss", "start": 22, "end": 33}
+    assert rows[0]["rationales"][0] == {"label": "Erguss", "start": 22, "end": 33, "source": None}
     assert rows[1]["label:Erguss"] is None
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "Nur für die Forschung" in card
@@ -203,6 +203,98 @@ def test_an_export_can_be_imported_again_and_is_the_same(
     assert (again.text, again.id, again.modality) == (first.text, first.id, first.modality)
     assert (again.labels, again.rationales) == (first.labels, first.rationales)
     assert again.meta["haus"] == "erfunden"
+
+
+MEDICATION = "medication"
+MARKS = (
+    Rationale("Medikament", 0, 8, source=Source.SUGGESTION_ACCEPTED),
+    Rationale("Dosis", 9, 13, source=Source.SUGGESTION_CHANGED),
+    Rationale("Frequenz", 14, 19, source=Source.HUMAN),
+)
+SOURCES = {"Medikament": "suggestion_accepted", "Dosis": "suggestion_changed", "Frequenz": "human"}
+
+
+@pytest.fixture
+def take_marks(files: Files, database: Database, anna: User, tmp_path: Path) -> Callable[[ExportFormat], Path]:
+    """An export of one letter with marks that came about in three ways."""
+    with database.write() as session:
+        letter = ReportRecord("Ramipril 5 mg 1-0-1.", "m1", "letter")
+        (report_id,) = reports.add_reports(session, records=[letter], imported_by=anna.id).added_ids
+        saved: dict[str, Any] = {"report_id": report_id, "user_id": anna.id, "client_uuid": str(uuid.uuid4())}
+        labels.save(session, schema_id=MEDICATION, schema_version=1, changes=[], rationales=MARKS, **saved)
+
+    def export(kind: ExportFormat) -> Path:
+        path = tmp_path / kind.ending
+        files.export(anna, ExportOrder(MEDICATION, kind), path)
+        return path
+
+    return export
+
+
+def test_each_mark_says_how_it_came_about_in_lines_tables_and_columns(
+    take_marks: Callable[[ExportFormat], Path], tmp_path: Path
+) -> None:
+    line = json.loads(take_marks(ExportFormat.JSONL).read_text(encoding="utf-8"))
+    (row,) = csv.DictReader(io.StringIO(take_marks(ExportFormat.CSV).read_text(encoding="utf-8-sig"), newline=""))
+    (columns,) = pyarrow.parquet.read_table(take_marks(ExportFormat.PARQUET)).to_pylist()
+    for spans in (line["rationales"], json.loads(row["rationales"]), columns["rationales"]):
+        assert {span["label"]: span["source"] for span in spans} == SOURCES
+    with zipfile.ZipFile(take_marks(ExportFormat.HUGGING_FACE)) as archive:
+        (again,) = pyarrow.parquet.read_table(io.BytesIO(archive.read("data/train.parquet"))).to_pylist()
+        assert "`source` says how the mark came about" in archive.read("README.md").decode()
+    assert again["rationales"] == columns["rationales"]
+
+
+def test_label_studio_and_conll_say_it_in_their_own_way(take_marks: Callable[[ExportFormat], Path]) -> None:
+    (task,) = json.loads(take_marks(ExportFormat.LABEL_STUDIO).read_text(encoding="utf-8"))
+    regions = task["annotations"][0]["result"]
+    assert [(one["origin"], one["meta"]["source"]) for one in regions] == [
+        ("prediction", "suggestion_accepted"),
+        ("prediction-changed", "suggestion_changed"),
+        ("manual", "human"),
+    ]
+    text = take_marks(ExportFormat.CONLL).read_text(encoding="utf-8")
+    said = "Medikament 0-8 suggestion_accepted, Dosis 9-13 suggestion_changed, Frequenz 14-19 human"
+    assert f"# sources = {said}\n" in text
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ExportFormat.JSONL,
+        ExportFormat.CSV,
+        ExportFormat.PARQUET,
+        ExportFormat.HUGGING_FACE,
+        ExportFormat.LABEL_STUDIO,
+    ],
+)
+def test_our_own_export_keeps_how_marks_came_about_when_it_is_imported(
+    kind: ExportFormat, take_marks: Callable[[ExportFormat], Path], tmp_path: Path
+) -> None:
+    path = take_marks(kind)
+    assert imported_sources(tmp_path, path.name, path.read_bytes()) == SOURCES
+
+
+def test_marks_of_another_tool_count_as_imported(tmp_path: Path) -> None:
+    spans = [{"label": "Dosis", "start": 0, "end": 4, "source": "crowd"}, {"label": "Frequenz", "start": 5, "end": 10}]
+    data = json.dumps({"text": "5 mg 1-0-1", "rationales": spans}).encode()
+    assert imported_sources(tmp_path, "fremd.jsonl", data) == {"Dosis": "import", "Frequenz": "import"}
+
+
+def imported_sources(folder: Path, name: str, data: bytes) -> dict[str, str | None]:
+    """By label how the marks came about, after an import into an empty database."""
+    other = open_database(f"sqlite:///{folder / 'other.sqlite'}")
+    try:
+        settings = Settings(var=folder, database_url="sqlite:///unused.sqlite")
+        access = Access(other, settings)
+        ben = access.accept_terms(access.identify(Caller("ben", None)))
+        result = Files(other, access, settings).import_file(ben, MEDICATION, name, data)
+        assert (result.labelled, result.rejected) == (1, ())
+        with other.read() as session:
+            (record,) = labels.labelled_records(session, schema_id=MEDICATION)
+    finally:
+        other.close()
+    return {span.label: span.source.value if span.source else None for span in record.rationales}
 
 
 def test_an_export_that_fails_leaves_no_file_and_does_not_touch_the_old_one(

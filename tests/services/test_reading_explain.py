@@ -12,10 +12,12 @@ from medbertde.services.access import Access, Caller
 from medbertde.services.deidentification import Gate
 from medbertde.services.reading import Reading
 from medbertde.types import Conflict, Forbidden, Progress, State, User, UserError
+from medbertde.types import Reading as Reads
 from tests import tiny
 
 XRAY = "chest_xray"
 REPORT = "Kein Pneumothorax. Kleiner Erguss links."
+LONGER = f"Klinik: Husten.\nHerz normal groß. Keine Stauung. {REPORT}"
 GAP = "Kein [MASK] links."
 
 
@@ -70,6 +72,26 @@ def test_two_models_are_never_mixed(reading: Reading, anna: User, runtime: Runti
         reading.faithfulness(anna, XRAY, kept)
     with pytest.raises(Conflict) as refusal:
         reading.explain_all(anna, XRAY, REPORT, model_version=version)
+    assert refusal.value.de == "Inzwischen antwortet ein anderes Modell. Bitte den Befund noch einmal klassifizieren."
+
+
+def test_words_that_were_left_out_come_later_from_the_same_model_or_not_at_all(
+    reading: Reading, anna: User, runtime: Runtime, tmp_path: Path
+) -> None:
+    runtime.swap(XRAY, tiny.classifier_folder(tmp_path / "m", reads=Reads.SENTENCES))
+    version = reading.model_version(XRAY)
+    found = reading.explain_all(anna, XRAY, LONGER, model_version=version).values()
+    kept = next(each for each in found if any(passage.words is None for passage in each.passages))
+    starts = [passage.start for passage in kept.passages if passage.words is None]
+    later = reading.with_words(anna, XRAY, kept, starts[:1])
+    assert [passage.start for passage in later.passages if passage.words is None] == starts[1:]
+    with pytest.raises(Cancelled):
+        reading.with_words(anna, XRAY, kept, stop=lambda: True)
+    whole = reading.with_words(anna, XRAY, kept)
+    runtime.swap(XRAY, tiny.classifier_folder(tmp_path / "new", seed=3))
+    assert reading.with_words(anna, XRAY, whole) == whole, "nothing is left to ask a model for"
+    with pytest.raises(Conflict) as refusal:
+        reading.with_words(anna, XRAY, kept, starts[:1])
     assert refusal.value.de == "Inzwischen antwortet ein anderes Modell. Bitte den Befund noch einmal klassifizieren."
 
 

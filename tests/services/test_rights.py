@@ -59,8 +59,8 @@ RIGHTS: dict[str, Open | tuple[Role, bool]] = {
     **dict.fromkeys(
         [
             f"Reading.{name}"
-            for name in "classify explain explain_stored explain_all explain_word faithfulness against_chance "
-            "fill_mask suggest rank_words tokenise".split()
+            for name in "classify explain explain_stored explain_all explain_word with_words faithfulness "
+            "against_chance fill_mask suggest rank_words tokenise".split()
         ],
         (VIEWER, TERMS),
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from playwright.sync_api import Page, expect
 from medbertde.services import reading
 from medbertde.services.access import Caller
 from medbertde.types import Progress
+from medbertde.types import Reading as Reads
 from tests import tiny
 from tests.launch import XRAY
 from tests.ui.conftest import Site, expect_refusal
@@ -54,6 +57,89 @@ def test_a_report_is_shown_by_sentences_and_one_opens_into_its_words_with_mouse_
         expect(page.locator(EVIDENCE)).to_contain_text(part)
     page.get_by_role("button", name="Wörter aller Sätze").click()
     assert words.count() == len(TEXT.split())
+
+
+def test_a_sentence_that_adds_nothing_opens_into_words_that_are_computed_then_and_kept(
+    own_site: Site, tmp_path: Path
+) -> None:
+    services = own_site.services
+    services.runtime.swap(XRAY, tiny.classifier_folder(tmp_path / "m", reads=Reads.SENTENCES))
+    label, numbers = left_out(own_site)
+    page = explained(own_site.open("Klassifikation"), label)
+    sentences, strongest = page.locator(f"{EVIDENCE} .mb-sentence"), page.locator(f"{EVIDENCE} .mb-pair")
+    listed = strongest.inner_text()
+    first = sentences.nth(numbers[0])
+    first.focus()
+    page.keyboard.press("Enter")
+    words = first.inner_text().split()
+    expect(first).to_have_attribute("aria-expanded", "true")
+    expect(first.locator("mark")).to_have_text(words)
+    expect(first).to_be_focused()
+    expect(first).to_have_attribute("aria-busy", "false")
+    expect(page.locator(f"{EVIDENCE} .mb-chip")).to_have_count(len(words))
+    assert strongest.inner_text() == listed
+    first.click()
+    with page.expect_download() as download:
+        page.click(f"{EVIDENCE} [data-kind=json]")
+    saved = json.loads(download.value.path().read_text(encoding="utf-8"))
+    assert all(passage["words"] for passage in saved["passages"]), "a file holds the words of all sentences"
+    services.runtime.swap(XRAY, tiny.classifier_folder(tmp_path / "newer", seed=1))
+    page.get_by_role("button", name="Wörter aller Sätze").click()
+    expect(page.locator(f"{EVIDENCE} .mb-report mark")).to_have_count(
+        len(TEXT.split())
+    )  # they are kept with the answer
+
+
+def test_a_sentence_says_that_its_words_are_coming_and_nothing_else_moves(
+    own_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_site.services.runtime.swap(XRAY, tiny.classifier_folder(tmp_path / "m", reads=Reads.SENTENCES))
+    label, numbers = left_out(own_site)
+    page = explained(own_site.open("Klassifikation"), label)
+    asked, real = threading.Event(), reading.with_words
+
+    def slow(*args: Any, **options: Any) -> Any:
+        assert asked.wait(20)
+        return real(*args, **options)
+
+    monkeypatch.setattr(reading, "with_words", slow)
+    below, sentence = page.locator(f"{EVIDENCE} .mb-detail"), page.locator(f"{EVIDENCE} .mb-sentence").nth(numbers[0])
+    sentence.click()
+    expect(sentence).to_have_attribute("aria-busy", "true")
+    expect(below).to_contain_text("Die Wörter werden berechnet …")
+    height = below.evaluate("node => node.offsetHeight")
+    expect(page.locator(f"{EVIDENCE} [role=progressbar]")).to_have_count(0)
+    asked.set()
+    expect(sentence).to_have_attribute("aria-busy", "false")
+    expect(below.locator(".mb-chip").first).to_be_visible()
+    assert abs(below.evaluate("node => node.offsetHeight") - height) <= 4
+
+
+def test_words_that_another_model_would_have_to_add_are_refused_and_the_sentence_stays_as_it_was(
+    own_site: Site, tmp_path: Path
+) -> None:
+    own_site.services.runtime.swap(XRAY, tiny.classifier_folder(tmp_path / "m", reads=Reads.SENTENCES))
+    label, numbers = left_out(own_site)
+    page = explained(own_site.open("Klassifikation"), label)
+    own_site.services.runtime.swap(XRAY, tiny.classifier_folder(tmp_path / "newer", seed=1))
+    sentence = page.locator(f"{EVIDENCE} .mb-sentence").nth(numbers[0])
+    sentence.click()
+    expect_refusal(page, "Inzwischen antwortet ein anderes Modell. Bitte den Befund noch einmal klassifizieren.")
+    expect(sentence).to_have_attribute("aria-expanded", "false")
+    expect(page.locator(f"{EVIDENCE} .mb-detail")).to_have_text("")
+
+
+def left_out(site: Site) -> tuple[str, list[int]]:
+    """A finding of which some sentences add nothing to the score, and which ones."""
+    services = site.services
+    found = services.reading.explain_all(
+        services.access.identify(Caller(None, None)), XRAY, TEXT, model_version=services.reading.model_version(XRAY)
+    )
+    for label, attribution in found.items():
+        numbers = [number for number, each in enumerate(attribution.passages) if each.words is None]
+        if numbers:
+            return label, numbers
+    pytest.fail("every sentence adds something to every finding; another text is needed")
 
 
 def test_several_findings_are_explained_at_once_and_each_can_be_looked_at(site: Site) -> None:

@@ -27,7 +27,7 @@ from medbertde.ui.evidence_export import explanation_file
 from medbertde.ui.evidence_view import evidence_value, reasons_value
 from medbertde.ui.findings import Shown
 from medbertde.ui.progressing import stepwise
-from medbertde.ui.sentences import sentences_of
+from medbertde.ui.sentences import sentences_of, words_that_add
 from medbertde.ui.threshold import threshold_value
 from medbertde.ui.versions_view import Versions, changed_words, versions_value
 from medbertde.ui.what_if import NAMES, cut, where_now
@@ -72,7 +72,7 @@ def shown(found: Attribution | None = None, **scores: LabelScore) -> Shown:
 def test_each_sentence_has_its_own_score_and_its_share_of_the_whole() -> None:
     first, second = sentences_of(attribution())
     assert (first.score, first.share, second.score, second.share) == (-1.0, 0.0, 4.0, 1.0)
-    assert [word.text for word in second.words] == ["Erguss", "<5", "mm", "links."]
+    assert [word.text for word in second.words or ()] == ["Erguss", "<5", "mm", "links."]
 
 
 def test_a_sentence_that_shares_the_score_counts_with_its_part_and_so_do_its_words() -> None:
@@ -80,7 +80,7 @@ def test_a_sentence_that_shares_the_score_counts_with_its_part_and_so_do_its_wor
     shared = (found.passages[0], replace(found.passages[1], contribution=1.0))
     second = sentences_of(replace(found, passages=shared))[1]
     assert (second.score, second.share, second.own, second.probability) == (1.0, 0.25, 4.0, 0.9)
-    assert [word.score for word in second.words] == pytest.approx([0.75, 0.05, 0.075, 0.125])
+    assert [word.score for word in second.words or ()] == pytest.approx([0.75, 0.05, 0.075, 0.125])
 
 
 def test_where_the_model_reads_the_report_at_once_a_sentence_has_the_sum_of_its_words() -> None:
@@ -107,6 +107,39 @@ def test_the_card_holds_the_whole_text_and_names_the_strongest_of_both_sides() -
     assert [each["text"] for each in against["sentences"]] == ["Kein Pneu."]
     assert supporting["words"][0] == {"text": "Erguss", "shown": "+3,00"}
     assert value["parts"][0]["said"] == "spricht dagegen: −1,00 · für sich gelesen: 10 % (−1,0)"
+
+
+def with_later_words() -> Attribution:
+    """As `attribution`, before anybody has asked for the words of the sentence that adds nothing."""
+    found = attribution()
+    nothing = tuple(replace(word, score=0.0) for word in found.words[:2])
+    first = replace(found.passages[0], words=None)
+    return replace(found, words=(*nothing, *found.words[2:]), passages=(first, found.passages[1]))
+
+
+def test_a_sentence_whose_words_come_later_is_shown_as_any_other_and_says_so() -> None:
+    now, before = evidence_value("de", shown()), evidence_value("de", shown(with_later_words()))
+    assert [part["later"] for part in before["parts"] if isinstance(part, dict)] == [True, False]
+    assert [part["later"] for part in now["parts"] if isinstance(part, dict)] == [False, False]
+    assert before["parts"][0]["pieces"] == [{"text": "Kein Pneu."}]
+    for key in ("tint", "shown", "said", "span"):
+        assert before["parts"][0][key] == now["parts"][0][key]
+    assert {**before, "parts": now["parts"]} == now, "what was opened moves no list and no colour of the others"
+
+
+def test_a_comparison_counts_words_that_add_nothing_as_nothing_whether_opened_or_not() -> None:
+    later, opened = with_later_words(), attribution()
+    assert [word.score for word in words_that_add(later)] == [0.0, 0.0, 3.0, 0.2, 0.3, 0.5]
+    assert words_that_add(replace(opened, words=later.words)) == words_that_add(later)
+
+
+def test_a_file_says_which_sentences_have_words() -> None:
+    found = shown(with_later_words())
+    known = json.loads(explanation_file("de", found, "json").content)
+    assert [passage["words"] is None for passage in known["passages"]] == [True, False]
+    table = explanation_file("de", found, "csv").content.removeprefix("\ufeff")
+    units = [(row["unit"], row["text"]) for row in csv.DictReader(io.StringIO(table))]
+    assert units[:3] == [("sentence", "Kein Pneu."), ("sentence", "Erguss <5 mm links."), ("word", "Erguss")]
 
 
 def test_several_findings_are_listed_with_their_strongest_sentence_once_all_are_explained() -> None:

@@ -43,27 +43,34 @@ def found(records: Sequence[ReportRecord], see: Callable[[Rationale], tuple[int,
     return MarkedReports(said, compare_spans(truth, [spans_of(one) for one in said], MEDICATION.label_ids))
 
 
-def write_run(folder: Path) -> Parts:
-    """What the job would have left: the new model is right, the old one misses every dose and cuts every drug."""
+def right(span: Rationale) -> tuple[int, int]:
+    return span.start, span.end
+
+
+def cut(span: Rationale) -> tuple[int, int] | None:
+    """Every dose is missed and every drug cut."""
+    return (2, 6) if span.label == "Medikament" else None
+
+
+def write_run(folder: Path, see: Callable[[Rationale], tuple[int, int] | None] = right) -> Parts:
+    """What the job would have left: the new model is right, or as `see` says, and the old one cuts."""
     parts = divide(LETTERS, test_share=TEST_SHARE, validation_share=VALIDATION_SHARE)
     run_files.write_inputs(folder, LETTERS, {"seed": 7}, {})
     checkpoint = tiny.tagger_folder(folder / "checkpoint", seed=5)
     facts = json.loads((checkpoint / "medbertde.json").read_text(encoding="utf-8")) | {"name": "neu"}
     (checkpoint / "medbertde.json").write_text(json.dumps(facts), encoding="utf-8")
-    new = found(parts.test, lambda span: (span.start, span.end))
-    old = found(parts.test, lambda span: (2, 6) if span.label == "Medikament" else None)
-    write_results(folder, parts, MEDICATION, new, old)
+    write_results(folder, parts, MEDICATION, found(parts.test, see), found(parts.test, cut))
     return parts
 
 
-def finished_run(site: Site) -> Parts:
+def finished_run(site: Site, see: Callable[[Rationale], tuple[int, int] | None] = right) -> Parts:
     """A run with known results beside a model that marks now."""
     services = site.services
     services.runtime.swap(MEDICATION.id, tiny.tagger_folder(site.folder / "alt"))
     user = services.access.operator()
     services.annotate.import_reports(user, MEDICATION.id, "m.jsonl", "\n".join(map(to_json, LETTERS)).encode())
     folder = services.settings.runs / RUN
-    parts = write_run(folder)
+    parts = write_run(folder, see)
     with services.database.write() as session:
         runs.add_run(
             session, run_id=RUN, schema_id=MEDICATION.id, base_model="alt@1", folder=str(folder), user_id=user.id
@@ -122,7 +129,8 @@ def test_a_finished_run_shows_strict_figures_of_each_kind_where_the_models_diffe
     expect(of_dose.nth(1)).to_have_text("0,00 (0,00–0,00)")
     expect(of_dose.nth(2)).to_have_text("1,00 (1,00–1,00)")
     expect(result.locator("tr", has_text="Diagnose").locator("td").nth(2)).to_have_text("–")
-    expect(result.locator("summary", has_text="zweifelt")).to_have_count(0)
+    result.locator("summary", has_text="anders setzt (0)").click()
+    expect(result).to_contain_text("Das neue Modell markiert alle geprüften Befunde wie annotiert.")
 
     result.locator("summary", has_text="unterscheiden").click()
     first = result.locator(".mt-row", has_text="Medikament").first
@@ -143,3 +151,35 @@ def test_a_finished_run_shows_strict_figures_of_each_kind_where_the_models_diffe
     expect(page.locator("#mb-model")).to_contain_text("Medikation: neu@")
     page.get_by_role("button", name=f"Zurück zu {before}").click()
     expect(page.locator("#mb-model")).to_contain_text(f"Medikation: {before}")
+
+
+def test_reports_that_the_new_model_marks_differently_are_listed_and_go_to_review(own_site: Site) -> None:
+    def sees(span: Rationale) -> tuple[int, int] | None:
+        return (2, 6) if span.label == "Medikament" else (span.start, span.end)
+
+    parts = finished_run(own_site, sees)
+    page = own_site.open("Training")
+    open_medication(page)
+    result = page.locator("#train-figures")
+    summary = result.locator("summary", has_text=f"anders setzt ({len(parts.test)})")
+    summary.click()
+    expect(result).to_contain_text("Wer recht hat, sagt die Liste nicht")
+    first = result.locator("[data-part*='anders setzt'] .mt-row").first
+    expect(first).to_contain_text("1 Stelle anders, 1 gleich1 andere Grenzen")
+    first.locator(".mt-open").click()
+    expect(first.locator(".mt-apart")).to_have_text("Medikamentannotiert: „Ramipril“neu: „Rami“")
+    expect(first.locator(".mt-by-new")).to_have_text("Rami")
+    key = first.locator(".mt-report").inner_text()
+    first.get_by_role("button", name="Zur Prüfung geben").click()
+    expect(first.get_by_text("Liegt bei der Kuration")).to_be_visible()
+
+    page.get_by_role("tab", name="Annotation").click()
+    page.click("#annotate-schema >> text=Medikation")
+    page.get_by_role("tab", name="Team & Prüfung").click()
+    waiting = page.locator(".mr-open")
+    expect(waiting).to_have_text(f"{key}das Modell zweifelt")
+    waiting.click()
+    expect(page.locator(".mr-chip")).to_have_count(2)
+    page.locator(".mr-text").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".mb-review .mb-empty")).to_contain_text("Nichts zu prüfen")

@@ -205,6 +205,33 @@ def test_a_finished_run_is_compared_in_plain_words_its_doubts_go_to_review_and_g
     expect(page.locator("#train-take")).to_be_enabled()
 
 
+def test_the_chosen_base_model_stays_chosen_and_speaks_the_new_language(own_site: Site) -> None:
+    page = own_site.open("Training")
+    base = page.locator("#train-base input")
+    active = own_site.services.reading.model_version(XRAY)
+    expect(base).to_have_value(f"aktives Modell ({active})")
+    page.click("#mb-language >> text=English")
+    expect(base).to_have_value(f"active model ({active})")
+    bases = own_site.services.training.bases(own_site.services.access.operator(), XRAY)
+    other = next(one for one in bases if one.title["de"] != one.title["en"] and one.name)
+    base.click()
+    page.get_by_role("option", name=other.title["en"], exact=True).click()
+    page.click("#mb-language >> text=Deutsch")
+    expect(base).to_have_value(other.title["de"])
+    before = base.input_value()
+    page.click("#train-schema >> text=CT-Thorax")
+    expect(base).to_have_value(before.replace("aktives Modell", ""))
+
+
+def test_a_folder_that_is_typed_in_counts_instead_of_the_list(own_site: Site) -> None:
+    page = own_site.open()
+    bring_labels(page, 30)
+    open_training(page)
+    page.locator("#train-folder :is(input, textarea)").fill("gibtesnicht")
+    page.click("#train-start")
+    expect_refusal(page, "Ein Ausgangsmodell „gibtesnicht“ gibt es auf diesem Rechner nicht.")
+
+
 def test_too_few_labels_are_refused_with_what_to_do(site: Site) -> None:
     page = site.open("Training")
     expect(page.locator("#train-amount")).to_contain_text("0 annotierte Befunde.")

@@ -1,14 +1,14 @@
 """Attributions: how much each word and sentence of a text moved one logit.
 
 Public are the names below. The modules behind them: `report` (findings), `gap` (a word in a gap), `methods` with
-`paths` and `removal`, `work` and `network` (the passes), `asked`, `reading`, `words`, `shares`, `nodes`, `notices`,
-and `faithfulness`.
+`paths` and `removal`, `work`, `row`, `network` and `packed_network` (the passes), `asked`, `reading`, `merging`,
+`words`, `shares`, `nodes`, `notices`, and `faithfulness`.
 """
 
 from medbertde.inference.explain.faithfulness import against_chance, faithfulness
 from medbertde.inference.explain.gap import explain_word
 from medbertde.inference.explain.methods import DEFAULT, METHODS, Baseline
-from medbertde.inference.explain.report import MAX_STEPS, explain, explain_all
+from medbertde.inference.explain.report import MAX_STEPS, explain, explain_all, with_words
 
 __all__ = [
     "DEFAULT",
@@ -20,4 +20,5 @@ __all__ = [
     "explain_all",
     "explain_word",
     "faithfulness",
+    "with_words",
 ]

@@ -1,4 +1,4 @@
-"""What is asked: findings with their states, and the outputs of a classifier that stand for them."""
+"""What is asked: findings with their states, the outputs of a classifier that stand for them, and earlier questions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medbertde.inference.checkpoint import LoadedModel
-from medbertde.types import InvalidSchema, State
+from medbertde.inference.explain.methods import Baseline, method_of
+from medbertde.inference.explain.reading import ReadReport, read_report
+from medbertde.types import Attribution, Conflict, InvalidSchema, State
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,15 @@ def asked_for(model: LoadedModel, label: str, state: State) -> Asked:
             f"The model {model.version} predicts no state “{state.value}” for “{label}”, only present.",
         )
     return Asked(label, state, model.outputs.index(output))
+
+
+def as_explained(model: LoadedModel, attribution: Attribution) -> tuple[ReadReport, Asked, Baseline]:
+    """The report, the output and the baseline of an attribution; `Conflict` if it was not this model's."""
+    if attribution.model_version != model.version or not attribution.label:
+        raise Conflict(
+            f"Die Erklärung stammt nicht von einem Befund des Modells {model.version}. Bitte neu erklären lassen.",
+            f"The explanation is not one of a finding by the model {model.version}. Please explain again.",
+        )
+    baseline = next(each for each in Baseline if each.shown == attribution.baseline)
+    report = read_report(model, attribution.text, baseline, method_of(attribution.method).unit)
+    return report, asked_for(model, attribution.label, State(attribution.target)), baseline

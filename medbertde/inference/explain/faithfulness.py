@@ -16,21 +16,19 @@ from math import ceil, sqrt
 import torch
 
 from medbertde.inference.checkpoint import LoadedModel
-from medbertde.inference.explain.asked import Asked, asked_for
-from medbertde.inference.explain.methods import Baseline, method_of
-from medbertde.inference.explain.network import Row
-from medbertde.inference.explain.reading import ReadReport, read_report
+from medbertde.inference.explain.asked import Asked, as_explained
+from medbertde.inference.explain.methods import Baseline
+from medbertde.inference.explain.reading import ReadReport
 from medbertde.inference.explain.report import Options, attributions
+from medbertde.inference.explain.row import Row
 from medbertde.inference.rows import Stop, never, row_logits
 from medbertde.types import (
     AgainstChance,
     AttributedWord,
     Attribution,
-    Conflict,
     Erasure,
     Faithfulness,
     Progress,
-    State,
 )
 
 SHARES = (0.05, 0.1, 0.2, 0.5)
@@ -42,7 +40,7 @@ RADIUS = 0.1  # of a neighbour, in standard deviations of the word embeddings
 
 def faithfulness(model: LoadedModel, attribution: Attribution, *, seed: int = 0, stop: Stop = never) -> Faithfulness:
     """Measure an attribution of a finding; `Conflict` if it was not this model that was explained."""
-    report, asked, baseline = _as_explained(model, attribution)
+    report, asked, baseline = as_explained(model, attribution)
     _, erasure = _erasure(model, report, asked, _ranked(attribution), stop)
     return Faithfulness(
         erasure.comprehensiveness,
@@ -64,7 +62,7 @@ def against_chance(
 
     A random order of the words is what an explanation without any knowledge of the model would be. `Conflict` as above.
     """
-    report, asked, _ = _as_explained(model, attribution)
+    report, asked, _ = as_explained(model, attribution)
     generator = torch.Generator().manual_seed(seed)
     probability, explained = _erasure(model, report, asked, _ranked(attribution), stop)
     drawn = []
@@ -85,18 +83,6 @@ def against_chance(
         more_sufficient=sum(each.sufficiency > explained.sufficiency for each in drawn),
         orderings=ORDERINGS,
     )
-
-
-def _as_explained(model: LoadedModel, attribution: Attribution) -> tuple[ReadReport, Asked, Baseline]:
-    """The report, the output and the baseline of an attribution; `Conflict` if it was not this model's."""
-    if attribution.model_version != model.version or not attribution.label:
-        raise Conflict(
-            f"Die Erklärung stammt nicht von einem Befund des Modells {model.version}. Bitte neu erklären lassen.",
-            f"The explanation is not one of a finding by the model {model.version}. Please explain again.",
-        )
-    baseline = next(each for each in Baseline if each.shown == attribution.baseline)
-    report = read_report(model, attribution.text, baseline, method_of(attribution.method).unit)
-    return report, asked_for(model, attribution.label, State(attribution.target)), baseline
 
 
 def _ranked(attribution: Attribution) -> list[int]:

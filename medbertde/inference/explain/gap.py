@@ -16,10 +16,11 @@ import torch
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.classify import require
 from medbertde.inference.explain.methods import DEFAULT, Baseline, Unit, baseline_of, method_of
-from medbertde.inference.explain.network import Row, network_of
+from medbertde.inference.explain.network import network_of
 from medbertde.inference.explain.notices import method_notices
 from medbertde.inference.explain.reading import Span, numbered, row_of_tokens
 from medbertde.inference.explain.report import MAX_STEPS, OnProgress
+from medbertde.inference.explain.row import Row
 from medbertde.inference.explain.words import place_pieces, scored_words, word_spans
 from medbertde.inference.explain.work import Work, ends, whole_budget
 from medbertde.inference.fill_mask.gaps import Gaps, read_gaps
@@ -76,7 +77,8 @@ def explain_word(
     text_outputs, blank_outputs = ends(network, rows, (_LOGIT, _LOG_PROBABILITY), stop)  # each [rows, 2]
     there, gone = text_outputs[:, [column]], blank_outputs[:, [column]]
     scale = (there - gone).sum(dim=0)
-    asked = (rows, units, (column,), there, gone, scale, torch.ones_like(there), whole_budget(scale))
+    everything = torch.ones_like(there)
+    asked = (rows, units, (column,), there, gone, scale, everything, whole_budget(scale), everything.bool())
     scores = chosen.compute(Work(network, network, *asked, max_steps, seed, stop, on_progress))
     total = torch.stack([each[0] for each in scores.by_row]).sum(dim=0)  # [length]
     own = total[rows[0].free].tolist()

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from medbertde.inference.explain.network import Row
 from medbertde.inference.explain.nodes import SIZES, added, weights
+from medbertde.inference.explain.row import Row
 from medbertde.inference.explain.work import FAINT, TOKENS_PER_CHUNK, Piece, Scores, Work, chunks
 from medbertde.inference.rows import cancelled
 
@@ -23,6 +23,7 @@ OWN_TOLERANCE = 0.05  # largest gap of a row by itself, as a share of `Work.yard
 DRIFT = 0.35  # largest sum of the scores' changes since the smaller rule, as a share of their sum without signs
 FIRST_LEVEL = 1  # seven nodes; rows that hardly matter begin with three
 RANDOM_STEPS = 32
+PASS = 40  # tokens that cost as much as beginning a pass
 
 Read = Callable[[Row, Tensor], Tensor]  # a gradient [n, length, hidden] as scores [n, length]
 
@@ -32,30 +33,30 @@ def integrated_gradients(work: Work) -> Scores:
 
     A rule keeps the evaluations of the smaller one. A row's output has converged when its scores add up to the change
     of its logit within 5 % (of `Work.yardstick`), the smaller rule gave much the same, and what it leaves open in the
-    whole is affordable: all rows together stay within 1 % there, so those that decide are computed most exactly. Rows
-    that half precision is too coarse for are done again in float32.
+    whole is affordable: all rows together stay within 1 % there, so those that decide are computed most exactly. What
+    half precision is too coarse for is done again in float32.
     """
-    scores, missed = _integrated(work)
+    scores, missed, gaps = _integrated(work)
     again = missed.any(dim=1).nonzero().flatten().tolist()
     if again and work.network is not work.exact:
-        exact, _ = _integrated(work.exactly(again))
+        left = work.budget - work.errors(torch.where(missed, 0.0, gaps)).sum(dim=0)
+        exact, *_ = _integrated(work.exactly(again, missed, left))
         by_row = list(scores.by_row)
         for place, row in enumerate(again):
-            by_row[row] = exact.by_row[place]
-            scores.steps[row] = exact.steps[place]
+            by_row[row] = torch.where(missed[row, :, None], exact.by_row[place], by_row[row])
+            scores.steps[row] = torch.where(missed[row], exact.steps[place], scores.steps[row])
         scores = Scores(tuple(by_row), scores.steps)
     work.report(missed.numel(), missed.numel())
     return scores
 
 
-def _integrated(work: Work) -> tuple[Scores, Tensor]:
-    """The scores, and which of them ``[rows, columns]`` do not add up."""
+def _integrated(work: Work) -> tuple[Scores, Tensor, Tensor]:
+    """The scores, which of them ``[rows, columns]`` do not add up, and by how much they all miss."""
     top = max((level for level, size in enumerate(SIZES) if size <= work.max_steps), default=0)
     lengths = [len(row.text) for row in work.rows]
     parts = [torch.zeros(0, len(work.columns), length, dtype=torch.float64) for length in lengths]
-    level_of = torch.full(work.text.shape, top)
-    missed = torch.ones(work.text.shape, dtype=torch.bool)
-    gaps = torch.full(work.text.shape, torch.inf, dtype=torch.float64)
+    level_of, missed = top * work.needed.long(), work.needed.clone()
+    gaps = torch.full(work.text.shape, torch.inf, dtype=torch.float64).masked_fill(~missed, 0.0)
     first = (work.change.abs() > FAINT * work.scale.abs()).long() * min(FIRST_LEVEL, top)
     for level in range(top + 1):
         places = [added(level) if need.any() else () for need in missed]
@@ -71,7 +72,7 @@ def _integrated(work: Work) -> tuple[Scores, Tensor]:
         if not missed.any():
             break
     integrals = tuple(_integral(part, level_of[row]) for row, part in enumerate(parts))
-    return Scores(integrals, torch.tensor(SIZES)[level_of]), missed
+    return Scores(integrals, torch.where(work.needed, torch.tensor(SIZES)[level_of], 0)), missed, gaps
 
 
 def _gap(work: Work, row: int, parts: Tensor, level: int) -> Tensor:
@@ -100,6 +101,8 @@ def _rule(parts: Tensor, level: int) -> Tensor:
 
 def _integral(parts: Tensor, levels: Tensor) -> Tensor:
     """Scores ``[columns, length]`` from the evaluations ``[nodes, columns, length]``, each output at its own level."""
+    if not len(parts):  # nothing of this row was needed
+        return torch.zeros(parts.shape[1:], dtype=torch.float64)
     return torch.stack([_rule(parts[:, [column]], int(level))[0] for column, level in enumerate(levels)])
 
 
@@ -124,12 +127,12 @@ def saliency(work: Work) -> Scores:
 
 
 def _mean(work: Work, places: tuple[float, ...], read: Read) -> Scores:
-    everything = torch.ones(work.text.shape, dtype=torch.bool)
-    found = _gradients(work, [places] * len(work.rows), everything, read)
-    work.report(everything.numel(), everything.numel())
+    found = _gradients(work, [places if need.any() else () for need in work.needed], work.needed, read)
+    work.report(work.needed.numel(), work.needed.numel())
+    nothing = [torch.zeros(1, len(work.columns), len(row.text), dtype=torch.float64) for row in work.rows]
     return Scores(
-        tuple(found[row].mean(dim=0) for row in range(len(work.rows))),
-        torch.full(work.text.shape, len(places)),
+        tuple(found.get(row, zero).mean(dim=0) for row, zero in enumerate(nothing)),
+        work.needed.long() * len(places),
     )
 
 
@@ -146,12 +149,40 @@ def _gradients(work: Work, places: Sequence[Sequence[float]], needed: Tensor, re
     """The scores ``[places, columns, length]`` of each row that has places; zero where an output is not `needed`."""
     found: dict[int, list[Tensor]] = {}
     lengths = [len(row.text) for row in work.rows]
-    for chunk in chunks(lengths, places, TOKENS_PER_CHUNK * work.factor):
-        if work.stop():
-            raise cancelled()
-        for piece, scores in zip(chunk, _chunk_gradients(work, chunk, needed, read), strict=True):
-            found.setdefault(piece.row, []).append(scores)
+    for group in _alike([length * len(own) for length, own in zip(lengths, places, strict=True)], needed):
+        own = [each if row in group else () for row, each in enumerate(places)]
+        for chunk in chunks(lengths, own, TOKENS_PER_CHUNK * work.factor):
+            if work.stop():
+                raise cancelled()
+            for piece, scores in zip(chunk, _chunk_gradients(work, chunk, needed, read), strict=True):
+                found.setdefault(piece.row, []).append(scores)
     return {row: torch.cat(parts) for row, parts in found.items()}
+
+
+def _alike(tokens: Sequence[int], needed: Tensor) -> list[set[int]]:
+    """The rows that have `tokens` in groups that share their passes; what is needed of them is much the same.
+
+    A pass backwards goes through all rows of a group. One more row in it is worth while as long as what it does not
+    need itself, and what the others do not need, costs less than passes of its own.
+
+    >>> _alike([90, 90, 90], torch.tensor([[True, False], [False, True], [True, False]]))
+    [{1}, {0, 2}]
+    """
+    groups: list[tuple[set[int], int, Tensor]] = []
+    patterns = [tuple(need) for need in needed.tolist()]
+    for row in sorted((row for row, own in enumerate(tokens) if own), key=patterns.__getitem__):
+        rows, before, columns = groups[-1] if groups else (set(), 0, needed[row])
+        together = _cost(before + tokens[row], columns | needed[row])
+        if rows and together <= _cost(before, columns) + _cost(tokens[row], needed[row]):
+            groups[-1] = ({*rows, row}, before + tokens[row], columns | needed[row])
+        else:
+            groups.append(({row}, tokens[row], needed[row]))
+    return [rows for rows, _, _ in groups]
+
+
+def _cost(tokens: int, columns: Tensor) -> int:
+    """Of the passes forwards and backwards, in tokens."""
+    return (tokens + PASS) * (1 + int(columns.sum()))
 
 
 @torch.enable_grad()

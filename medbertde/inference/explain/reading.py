@@ -14,7 +14,7 @@ from torch import Tensor
 
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.explain.methods import Baseline, Unit
-from medbertde.inference.explain.network import Row
+from medbertde.inference.explain.row import Row
 from medbertde.inference.explain.words import place_pieces, word_spans
 from medbertde.inference.tokens import Pieces
 from medbertde.passages import passages

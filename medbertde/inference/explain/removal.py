@@ -116,12 +116,12 @@ def _by_unit(work: Work, fit: Fit, *, drawn: bool = False) -> Scores:
     by_row, steps = [], torch.zeros(work.text.shape, dtype=torch.long)
     for row in range(len(work.rows)):
         removals = _Removals(work, row)
-        found = []
-        for column in range(len(work.columns)):
+        found = torch.zeros(len(work.columns), len(work.rows[row].text), dtype=torch.float64)
+        for column in work.needed[row].nonzero().flatten().tolist():
             scores = _seeded(fit, removals, column, work.seed) if drawn else fit(removals, column)
-            found.append(removals.spread(scores))
-        by_row.append(torch.stack(found))
-        steps[row] = removals.asked
+            found[column] = removals.spread(scores)
+        by_row.append(found)
+        steps[row, work.needed[row]] = removals.asked
         work.report(row + 1, len(work.rows))
     return Scores(tuple(by_row), steps)
 

@@ -3,26 +3,36 @@
 Owns the way from a report to `Attribution`s and what a report's score is made of. The logit of a report is the largest
 one of its passages, as in `classify`. Every passage is explained by itself; its part in the report's score is its
 Shapley value in the maximum (`shares`), and its words share that part as they share the passage's own logit. So the
-scores of all words add up to the change of the report's logit.
+scores of all words add up to the change of the report's logit. Passages whose part is exactly 0 are left out;
+`with_words` adds their words when somebody asks for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.classify import require
-from medbertde.inference.explain.asked import Asked, asked_for, states_of
+from medbertde.inference.explain.asked import Asked, as_explained, asked_for, states_of
+from medbertde.inference.explain.merging import (
+    Logits,
+    added_by_rows,
+    contributing,
+    logits_as_explained,
+    logits_of,
+    merged,
+    probability_of,
+    worded,
+)
 from medbertde.inference.explain.methods import DEFAULT, Baseline, baseline_of, method_of
 from medbertde.inference.explain.network import exact_network_of, network_of
 from medbertde.inference.explain.nodes import SIZES
 from medbertde.inference.explain.notices import method_notices, report_notices
-from medbertde.inference.explain.reading import ReadReport, passage_spans, read_report
-from medbertde.inference.explain.shares import shapley_of_maximum
+from medbertde.inference.explain.reading import ReadReport, read_report
 from medbertde.inference.explain.words import scored_words
 from medbertde.inference.explain.work import Scores, Work, ends, whole_budget
 from medbertde.inference.rows import Stop, never
@@ -30,8 +40,6 @@ from medbertde.notices.remarks import remarks
 from medbertde.schema import parse_state
 from medbertde.text import MAX_CHARS, clean
 from medbertde.types import (
-    AttributedPassage,
-    AttributedWord,
     Attribution,
     InvalidText,
     Progress,
@@ -42,20 +50,6 @@ from medbertde.types import (
 MAX_STEPS = SIZES[-1]
 TOKENS_AT_ONCE = 8192  # of rows whose evaluations are kept together
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Logits:
-    """The float32 logits of text and blank ``[rows, columns]`` and what each passage adds ``[passages, columns]``."""
-
-    text: Tensor
-    blank: Tensor
-    contributions: Tensor
-
-    @property
-    def change(self) -> Tensor:
-        """The change of the report's logits ``[columns]``."""
-        return self.text.amax(dim=0) - self.blank.amax(dim=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +83,7 @@ def explain(
     `method` is a key of `methods.METHODS`, `baseline` what stands in place of the text (pad or mask). Integrated
     gradients takes 3 to 63 steps per passage, as many as the scores need to add up within 1 %, at most `max_steps`; a
     notice says when that was not reached. `stop` is asked between passes: `Cancelled`. `seed` is for methods that draw.
+    Passages that add nothing to the report have no words yet, see `with_words`.
     """
     found = explain_all(
         model,
@@ -151,20 +146,55 @@ def attributions(
     assert not model.model.training, "dropout would move the scores"
     columns = tuple(each.column for each in asked)
     text, blank = ends(exact_network_of(model), report.rows, columns, options.stop)  # each [rows, columns]
-    logits = Logits(text, blank, _contributions(text[report.row_of], blank[report.row_of]))
-    scores = _joined(
-        [method_of(options.method).compute(work) for work in _works(model, report, columns, logits, options)]
-    )
+    logits = logits_of(report, text, blank)
+    needed = contributing(report, logits)
+    scores = _scores(model, report, columns, logits, needed, options)
     return {
-        each.label: _attribution(model, report, each, logits, scores, column, options)
+        each.label: _attribution(model, report, each, logits, needed, scores, column, options)
         for column, each in enumerate(asked)
     }
 
 
-def _contributions(text: Tensor, blank: Tensor) -> Tensor:
-    """What each passage adds to the report's logits ``[passages, columns]``."""
-    found = [shapley_of_maximum(*both) for both in zip(text.T.tolist(), blank.T.tolist(), strict=True)]
-    return torch.tensor(found, dtype=torch.float64).T
+def with_words(
+    model: LoadedModel,
+    attribution: Attribution,
+    starts: Collection[int] | None = None,
+    *,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+    stop: Stop = never,
+) -> Attribution:
+    """The attribution with the words of those passages, too, that were left out because they add nothing.
+
+    `starts` says where they begin, None means all. The scores of the report stay as they are: what is added to them is
+    exactly 0. `Conflict` if it was another model that explained.
+    """
+    report, asked, baseline = as_explained(model, attribution)
+    left_out = [each.words is None and (starts is None or each.start in starts) for each in attribution.passages]
+    if not any(left_out):
+        return attribution
+    needed = torch.zeros(len(report.rows), 1, dtype=torch.bool)
+    needed[[row for row, wanted in zip(report.row_of, left_out, strict=True) if wanted]] = True
+    options = Options(attribution.method, baseline, seed=seed, stop=stop, on_progress=on_progress)
+    scores = _scores(model, report, (asked.column,), logits_as_explained(report, attribution), needed, options)
+    passages = [
+        worded(report, number, passage, scores.by_row[report.row_of[number]][0]) if left_out[number] else passage
+        for number, passage in enumerate(attribution.passages)
+    ]
+    return replace(attribution, passages=tuple(passages))
+
+
+def _scores(
+    model: LoadedModel,
+    report: ReadReport,
+    columns: tuple[int, ...],
+    logits: Logits,
+    needed: Tensor,
+    options: Options,
+) -> Scores:
+    """The scores of the rows and outputs ``[rows, columns]`` that are needed."""
+    works = _works(model, report, columns, logits, needed, options)
+    return _joined([method_of(options.method).compute(work) for work in works])
 
 
 def _works(
@@ -172,13 +202,14 @@ def _works(
     report: ReadReport,
     columns: tuple[int, ...],
     logits: Logits,
+    needed: Tensor,
     options: Options,
 ) -> Iterator[Work]:
     """The rows in parts of bounded size, so that what is kept between passes is bounded too."""
     total = logits.text.numel()
-    added = torch.zeros_like(logits.text).index_add(0, torch.tensor(report.row_of), logits.contributions.abs().float())
+    added = added_by_rows(report, logits).float()
     weight = torch.nan_to_num(added / (logits.text - logits.blank).abs(), posinf=0.0)
-    budget = whole_budget(logits.change)
+    budget = whole_budget(logits.scale)
     for first, last in _parts([len(row.text) for row in report.rows]):
         yield Work(
             network=network_of(model),
@@ -188,9 +219,10 @@ def _works(
             columns=columns,
             text=logits.text[first:last],
             blank=logits.blank[first:last],
-            scale=logits.change,
+            scale=logits.scale,
             weight=weight[first:last],
             budget=budget * added[first:last].sum(dim=0) / added.sum(dim=0).clamp(min=1e-6),
+            needed=needed[first:last],
             max_steps=options.max_steps,
             seed=options.seed,
             stop=options.stop,
@@ -220,64 +252,31 @@ def _joined(scores: Sequence[Scores]) -> Scores:
     return Scores(tuple(row for each in scores for row in each.by_row), torch.cat([each.steps for each in scores]))
 
 
-# ---------------------------------------------------------------------------------------------- merging
-
-
-@dataclass(frozen=True, eq=False)
-class _Merged:
-    """The passages with their own scores, and the scores of all pieces of the report."""
-
-    passages: tuple[AttributedPassage, ...]
-    of_pieces: list[float]
-
-
-def _merged(
-    model: LoadedModel, report: ReadReport, logits: Logits, scores: Scores, column: int, temperature: float
-) -> _Merged:
-    """Each passage's scores by themselves, and what they are in the report: in proportion to its contribution."""
-    passages, of_pieces = [], [0.0] * len(report.pieces.ids)
-    contributions = logits.contributions[:, column].tolist()
-    for number, (start, end, heading) in enumerate(passage_spans(model, report)):
-        row, window = report.row_of[number], report.windows[number]
-        own = report.of_pieces(number, scores.by_row[row][column])
-        logit = float(logits.text[row, column])
-        change = logit - float(logits.blank[row, column])
-        share = contributions[number] / change if change else 0.0  # between 0 and 1
-        for piece, score in zip(window, own, strict=True):
-            of_pieces[piece] += share * score
-        words, probability = _words_of(report, window, own), _probability(logit, temperature)
-        passages.append(
-            AttributedPassage(
-                start, end, heading, change, contributions[number], probability, words, delta=sum(own) - change
-            )
-        )
-    return _Merged(tuple(passages), of_pieces)
-
-
 def _attribution(
     model: LoadedModel,
     report: ReadReport,
     asked: Asked,
     logits: Logits,
+    needed: Tensor,
     scores: Scores,
     column: int,
     options: Options,
 ) -> Attribution:
     """The attribution of one finding from the scores of all rows."""
     temperature = model.temperatures[asked.column]
-    merged = _merged(model, report, logits, scores, column, temperature)
+    parts = merged(model, report, logits, needed, scores, column, temperature)
     logit, baseline_logit = float(logits.text[:, column].max()), float(logits.blank[:, column].max())
     change = logit - baseline_logit
-    delta, steps = sum(merged.of_pieces) - change, int(scores.steps[:, column].max())
+    delta, steps = sum(parts.of_pieces) - change, int(scores.steps[:, column].max())
     warnings = (
         *remarks(report.text, model.encoder.cut(report.text, report.pieces)),
-        *report_notices(model, len(merged.passages)),
+        *report_notices(model, len(parts.passages)),
         *method_notices(method_of(options.method), delta, change, steps),
     )
     return Attribution(
         text=report.text,
         label=asked.label,
-        words=scored_words(report.text, report.words, report.word_of, merged.of_pieces),
+        words=scored_words(report.text, report.words, report.word_of, parts.of_pieces),
         method=options.method,
         baseline=options.baseline.shown,
         steps=steps,
@@ -288,22 +287,6 @@ def _attribution(
         target=asked.state.value,
         logit=logit,
         baseline_logit=baseline_logit,
-        probability=_probability(logit, temperature),
-        passages=merged.passages,
-    )
-
-
-def _probability(logit: float, temperature: float) -> float:
-    return float(torch.sigmoid(torch.tensor(logit / temperature)))
-
-
-def _words_of(report: ReadReport, window: Sequence[int], scores: Sequence[float]) -> tuple[AttributedWord, ...]:
-    """The words of one passage with their scores in it alone."""
-    numbers = sorted({report.word_of[index] for index in window})
-    place = {word: at for at, word in enumerate(numbers)}
-    return scored_words(
-        report.text,
-        [report.words[word] for word in numbers],
-        [place[report.word_of[index]] for index in window],
-        scores,
+        probability=probability_of(logit, temperature),
+        passages=parts.passages,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from medbertde.inference.explain.network import Network, Row
+from medbertde.inference.explain.row import Network, Row
 from medbertde.inference.rows import Stop, cancelled
 from medbertde.types import Progress
 
@@ -21,6 +21,7 @@ GPU_FACTOR = 16  # how many times as many fill a GPU
 FLAT = 0.05  # logit differences below this are noise
 FAINT = 0.3  # a row that moves an output by less than this share of the whole report's change needs no better accuracy
 TOLERANCE = 0.01  # largest relative completeness gap of the whole that counts as converged
+SETTLED = 0.8  # of the budget that rows may use up while others are still computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,8 @@ class Work:
     `units` names per row and position what is removed together (a word or a sentence), -1 at control tokens. `text` and
     `blank` are the float32 logits ``[rows, columns]`` at both ends of the path. `scale` ``[columns]`` is the change of
     the whole report's logit, of which rows contribute `weight` ``[rows, columns]`` times their own change, unsigned.
-    `budget` ``[columns]`` is the gap that the rows together may leave in the whole.
+    `budget` ``[columns]`` is the gap that the rows together may leave in the whole. Scores that are not `needed`
+    ``[rows, columns]`` are left at zero.
     """
 
     network: Network
@@ -43,13 +45,14 @@ class Work:
     scale: Tensor
     weight: Tensor
     budget: Tensor
+    needed: Tensor
     max_steps: int
     seed: int
     stop: Stop
     on_progress: Callable[[Progress], None] | None
 
-    def exactly(self, rows: Sequence[int]) -> Work:
-        """The part of the work with these rows, in float32 throughout; the others have had half of the budget."""
+    def exactly(self, rows: Sequence[int], needed: Tensor, budget: Tensor) -> Work:
+        """The part of the work with these rows, in float32 throughout; `needed` is that of all rows."""
         at = list(rows)
         return replace(
             self,
@@ -59,7 +62,8 @@ class Work:
             text=self.text[at],
             blank=self.blank[at],
             weight=self.weight[at],
-            budget=self.budget / 2,
+            budget=budget,
+            needed=needed[at],
             on_progress=None,
         )
 
@@ -81,13 +85,19 @@ class Work:
     def affordable(self, gaps: Tensor) -> Tensor:
         """Which rows may keep their `gaps` ``[rows, columns]``: all of them where these fit into the budget together.
 
-        Otherwise those with the smallest, up to half of the budget; the rest is for rows that are computed further.
+        Otherwise those that save the most work for the error they leave, up to `SETTLED` of the budget; the rest is for
+        rows that are computed further.
         """
-        errors = torch.where(self.weight > 0, self.weight * gaps, 0.0)
-        ordered, order = errors.sort(dim=0)
-        total = ordered.cumsum(dim=0)
-        fits = (total <= self.budget / 2) | (total[-1:] <= self.budget)
+        errors = self.errors(gaps)
+        lengths = torch.tensor([len(row.text) for row in self.rows])
+        order = (errors / lengths[:, None]).argsort(dim=0)
+        total = errors.gather(0, order).cumsum(dim=0)
+        fits = (total <= SETTLED * self.budget) | (total[-1:] <= self.budget)
         return fits.gather(0, order.argsort(dim=0))
+
+    def errors(self, gaps: Tensor) -> Tensor:
+        """What the `gaps` of the rows are in the whole ``[rows, columns]``."""
+        return torch.where(self.weight > 0, self.weight * gaps, 0.0)
 
     def report(self, done: int, total: int, note: str = "") -> None:
         """Tell whoever follows; `Cancelled` once nobody wants the answer."""

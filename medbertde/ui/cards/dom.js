@@ -19,6 +19,8 @@ function drawing(draw) {
   const redraw = () => {
     if (!root()) return;
     nodesShown = [draw(props.value || {})].flat().filter(Boolean);
+    const drawn = [...root().childNodes];
+    if (drawn.length === nodesShown.length && drawn.every((node, place) => node === nodesShown[place])) return; // keeps the focus
     root().replaceChildren(...nodesShown);
   };
   watch("value", redraw);

@@ -43,7 +43,7 @@ function row(kind, index, item, cells) {
       onclick: () => toggle(key, item.report) }, el("span", { class: "mt-report" }, item.report), cells),
     kind === "doubt" ? review(key, item.report) : null,
     opened ? el("div", { class: "mb-report mt-text" }, item.marks && !open.failed ? marked(open.text, item.marks) : open.text) : null,
-    opened && item.marks && !open.failed ? legend(open.text, item.marks) : null);
+    opened && item.marks && !open.failed ? (item.apart ? differences(open.text, item.apart) : legend(open.text, item.marks)) : null);
 }
 
 // A report with the annotated places and those of both models as lines below the words, at three heights. Places are
@@ -53,20 +53,34 @@ const MARKED = ["truth", "old", "new"];
 function marked(text, marks) {
   const points = Array.from(text);
   const within = (at, [start, end]) => start <= at && at < end;
-  const cuts = [0, points.length, ...MARKED.flatMap((name) => marks[name].flat())].filter((at) => at <= points.length);
+  const names = MARKED.filter((name) => marks[name]);
+  const cuts = [0, points.length, ...names.flatMap((name) => marks[name].flat())].filter((at) => at <= points.length);
   const ends = [...new Set(cuts)].sort((one, other) => one - other);
   return ends.slice(1).map((end, index) => {
     const piece = points.slice(ends[index], end).join("");
-    const by = MARKED.filter((name) => marks[name].some((span) => within(ends[index], span)));
+    const by = names.filter((name) => marks[name].some((span) => within(ends[index], span)));
     return by.length ? el("mark", { class: ["mt-span", ...by.map((name) => `mt-by-${name}`)].join(" ") }, piece) : piece;
   });
 }
 
-function legend(text, marks) {
-  const { words, language } = props.value;
-  const [left, right] = language === "en" ? "“”" : "„“";
+function quoting(text) {
+  const [left, right] = props.value.language === "en" ? "“”" : "„“";
   const points = Array.from(text);
-  const said = ([start, end]) => left + points.slice(start, end).join("").replace(/\s+/g, " ") + right;
+  return ([start, end]) => left + points.slice(start, end).join("").replace(/\s+/g, " ") + right;
+}
+
+// The places that annotation and model do not mark alike, each with its kind.
+function differences(text, apart) {
+  const { words } = props.value;
+  const said = quoting(text);
+  const side = (name, place) => el("span", {}, el("i", { class: `mt-key mt-key-${name}` }), `${words[name]}: ${place ? said(place) : words.nothing}`);
+  return el("dl", { class: "mt-spans mt-apart" }, apart.map((one) => el("div", {},
+    el("dt", {}, one.label), el("dd", {}, side("truth", one.truth), side("new", one.new)))));
+}
+
+function legend(text, marks) {
+  const { words } = props.value;
+  const said = quoting(text);
   const quoted = (spans) => spans.map(said).join(", ");
   return el("dl", { class: "mt-spans" }, MARKED.map((name) => el("div", {},
     el("dt", {}, el("i", { class: `mt-key mt-key-${name}` }), words[name]), el("dd", {}, quoted(marks[name]) || words.nothing))));
@@ -156,7 +170,7 @@ function draw(value) {
       value.differing > value.disputes.length ? el("p", { class: "mb-hint" }, words.more) : null) : null,
     value.doubts ? part(words.doubts, value.doubts.length, el("p", { class: "mb-hint" }, words.about_doubts),
       list("doubt", value.doubts, words.no_doubts, (item) => [
-        el("span", { class: "mt-label" }, `${item.label}: ${item.given}`), el("span", {}, item.probability)])) : null,
+        el("span", { class: "mt-label" }, item.label ? `${item.label}: ${item.given}` : item.given), el("span", {}, item.detail)])) : null,
     value.card ? part(words.card, null, el("div", { class: "mt-card", tabindex: "0" }, value.card)) : null,
   ];
 }

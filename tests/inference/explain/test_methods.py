@@ -13,9 +13,10 @@ from torch import Tensor
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.explain import METHODS, Baseline, explain
-from medbertde.inference.explain.network import Network, Row, network_of
+from medbertde.inference.explain.network import network_of
 from medbertde.inference.explain.nodes import SIZES, added, weights
 from medbertde.inference.explain.reading import read_report
+from medbertde.inference.explain.row import Network, Row
 from medbertde.inference.explain.words import place_pieces, scored_words, word_spans
 from medbertde.inference.explain.work import Work, ends, whole_budget
 from medbertde.inference.rows import never
@@ -47,8 +48,11 @@ def work(model: LoadedModel, network: Network, *, max_steps: int = 63) -> Work:
     report = read_report(model, TEXT, Baseline.PAD)
     text, blank = ends(network, report.rows, (2, 5), never)
     scale = (text - blank)[0]
-    asked = (report.rows, report.units, (2, 5), text, blank, scale, torch.ones_like(text), whole_budget(scale))
-    return Work(network, network, *asked, max_steps, 0, never, None)
+    everything = torch.ones_like(text)
+    ends_of = (report.rows, report.units, (2, 5), text, blank, scale)
+    return Work(
+        network, network, *ends_of, everything, whole_budget(scale), everything.bool(), max_steps, 0, never, None
+    )
 
 
 class TestTheBudget:
@@ -65,8 +69,10 @@ class TestTheBudget:
 
 
 def affordable(model: LoadedModel, *, gaps: list[float], weight: list[float], budget: float) -> list[bool]:
+    one = work(model, network_of(model))
     asked = replace(
-        work(model, network_of(model)),
+        one,
+        rows=one.rows * len(gaps),
         weight=torch.tensor(weight)[:, None],
         budget=torch.tensor([budget]),
     )

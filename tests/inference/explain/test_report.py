@@ -17,14 +17,17 @@ from torch import Tensor
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify
-from medbertde.inference.explain import METHODS, explain, explain_all, paths, report
-from medbertde.inference.explain.network import Row, network_of
+from medbertde.inference.explain import METHODS, explain, explain_all, paths, report, with_words
+from medbertde.inference.explain.network import network_of
+from medbertde.inference.explain.row import Row
 from medbertde.inference.explain.shares import shapley_of_maximum
 from medbertde.inference.forward import prepare
 from medbertde.inference.packed import has_bf16
 from medbertde.inference.rows import Cancelled
 from medbertde.types import (
+    AttributedPassage,
     Attribution,
+    Conflict,
     InvalidSchema,
     InvalidText,
     ModelUnavailable,
@@ -37,6 +40,7 @@ from tests import tiny
 
 TEXT = "V. a. Infiltrat rechts basal (<5 mm), kein Erguss.\n\nHerz normal groß."
 REPORT = "Klinik: Husten.\nKein Pneumothorax. Kleiner Erguss links basal.\nBeurteilung: Kleiner Erguss links basal."
+MIXED = "Klinik: Husten.\nHerz normal groß. Keine Stauung.\nKleiner Erguss links basal.\nLunge frei belüftet."
 FAMILIES = ["bert", "roberta", "deberta-v2"]
 
 
@@ -56,6 +60,16 @@ def by_sentence(model: LoadedModel) -> LoadedModel:
     found = replace(model, facts=replace(model.facts, reads=Reading.SENTENCES))
     prepare(found, "fp32")
     return found
+
+
+def complete(model: LoadedModel, text: str, **options: str) -> Attribution:
+    """With the words of all passages."""
+    return with_words(model, explain(model, text, "Erguss", **options))
+
+
+def scores_of(passage: AttributedPassage) -> list[float]:
+    assert passage.words is not None
+    return [word.score for word in passage.words]
 
 
 def total(attribution: Attribution) -> float:
@@ -96,7 +110,7 @@ def test_the_scores_of_a_report_add_up_to_the_change_of_its_logit(model: LoadedM
 
 def test_every_passage_adds_up_by_itself_and_all_of_them_to_the_report(bert: LoadedModel) -> None:
     reader = by_sentence(bert)
-    attribution = explain(reader, REPORT, "Erguss")
+    attribution = complete(reader, REPORT)
     assert [REPORT[each.start : each.end] for each in attribution.passages] == [
         "Klinik: Husten.",
         "Kein Pneumothorax.",
@@ -104,7 +118,7 @@ def test_every_passage_adds_up_by_itself_and_all_of_them_to_the_report(bert: Loa
         "Beurteilung: Kleiner Erguss links basal.",
     ]
     for each in attribution.passages:
-        assert sum(word.score for word in each.words) == pytest.approx(each.score + each.delta, abs=1e-9)
+        assert sum(scores_of(each)) == pytest.approx(each.score + each.delta, abs=1e-9)
         assert each.contribution * each.score >= 0
         assert abs(each.contribution) <= abs(each.score) + 1e-9
     change = attribution.logit - attribution.baseline_logit
@@ -123,21 +137,21 @@ def test_the_probability_is_the_one_of_the_classification(model: LoadedModel) ->
 
 def test_a_heading_counts_in_every_passage_it_belongs_to(bert: LoadedModel) -> None:
     text = "Kein Nachweis von:\n- Erguss\n- Infiltrat\n\nHerz normal groß."
-    passages = explain(by_sentence(bert), text, "Erguss").passages
+    passages = complete(by_sentence(bert), text).passages
     assert [each.heading and text[slice(*each.heading)] for each in passages] == [
         None,
         "Kein Nachweis von:",
         "Kein Nachweis von:",
         None,
     ]
-    assert [word.text for word in passages[1].words][:3] == ["Kein", "Nachweis", "von"]
+    assert [word.text for word in passages[1].words or ()][:3] == ["Kein", "Nachweis", "von"]
 
 
 def test_sentences_that_say_the_same_share_alike_and_are_computed_once(bert: LoadedModel) -> None:
     text = "Kleiner Erguss links basal.\nHerz normal groß.\nKleiner Erguss links basal."
-    first, _, last = explain(by_sentence(bert), text, "Erguss").passages
+    first, _, last = complete(by_sentence(bert), text).passages
     assert first.contribution == last.contribution
-    assert [word.score for word in first.words] == [word.score for word in last.words]
+    assert scores_of(first) == scores_of(last)
 
 
 def test_the_strongest_passages_come_first_for_and_against(bert: LoadedModel) -> None:
@@ -152,7 +166,7 @@ def test_all_windows_of_a_long_text_are_explained_in_one_piece(model: LoadedMode
     attribution = explain(model, text, "Erguss", baseline="mask")
     assert "long_text" in [notice.code for notice in attribution.warnings]
     assert len(attribution.passages) > 2
-    assert all(any(word.score for word in each.words) for each in attribution.passages)
+    assert all(any(scores_of(each)) for each in with_words(model, attribution).passages)
     assert attribution.words[-1].end == len(attribution.text)
     change = attribution.logit - attribution.baseline_logit
     assert total(attribution) == pytest.approx(change, abs=0.01 * max(abs(change), 0.05))
@@ -175,6 +189,68 @@ def test_contributions_are_the_shapley_values_of_the_maximum(seed: int) -> None:
             there.add(each)
             by_hand[each] += (maximum(there) - before) / len(orders)
     assert shapley_of_maximum(text, blank) == pytest.approx(by_hand, abs=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------ words that come later
+
+
+def test_what_adds_exactly_nothing_has_no_words_and_is_never_computed(
+    bert: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, seen = by_sentence(bert), set[int]()
+    network = network_of(reader)
+
+    def watched(rows: Sequence[Row], blocks: Sequence[Tensor]) -> Tensor:
+        seen.update(id(row) for row, block in zip(rows, blocks, strict=True) if block.requires_grad)
+        return network(rows, blocks)
+
+    monkeypatch.setattr(report, "network_of", lambda model: watched)
+    attribution = explain(reader, MIXED, "Erguss")
+    added = [each.contribution for each in attribution.passages]
+    assert [each.words is not None for each in attribution.passages] == [each != 0 for each in added]
+    assert 0 < len(seen) == sum(each != 0 for each in added) < len(added)
+    assert all(each.score != 0 and each.probability > 0 for each in attribution.passages), "known from the logits alone"
+    for each in attribution.passages:
+        own = [word.score for word in attribution.words if each.start <= word.start < each.end]
+        assert any(own) is (each.contribution != 0)
+
+
+@pytest.mark.parametrize("method", ["layer_integrated_gradients", "gradient_shap", "occlusion", "kernel_shap"])
+def test_words_that_come_later_are_those_of_an_explanation_that_leaves_nothing_out(
+    bert: LoadedModel, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = by_sentence(bert)
+    usual = explain(reader, MIXED, "Erguss", method=method)
+    later = with_words(reader, usual)
+    monkeypatch.setattr(report, "contributing", lambda _report, logits: torch.ones_like(logits.text, dtype=torch.bool))
+    whole = explain(reader, MIXED, "Erguss", method=method)
+    for one, other in zip(later.passages, whole.passages, strict=True):
+        assert scores_of(one) == pytest.approx(scores_of(other), abs=2e-5)
+        assert (one.score, one.contribution) == pytest.approx((other.score, other.contribution), abs=1e-5)
+    assert [word.score for word in usual.words] == pytest.approx([word.score for word in whole.words], abs=2e-5)
+    assert replace(later, passages=usual.passages) == usual
+
+
+def test_only_the_words_asked_for_are_computed(bert: LoadedModel) -> None:
+    reader = by_sentence(bert)
+    usual = explain(reader, MIXED, "Erguss")
+    wanted = next(each for each in usual.passages if each.words is None)
+    later = with_words(reader, usual, [wanted.start])
+    news = [one.start for one, other in zip(later.passages, usual.passages, strict=True) if one != other]
+    assert news == [wanted.start]
+    assert with_words(reader, with_words(reader, usual)) == with_words(reader, usual)
+
+
+def test_another_model_adds_no_words(bert: LoadedModel, tmp_path: Path) -> None:
+    other = load_checkpoint(tiny.classifier_folder(tmp_path / "other", seed=1))
+    with pytest.raises(Conflict):
+        with_words(other, explain(by_sentence(bert), MIXED, "Erguss"))
+
+
+def test_findings_that_need_other_sentences_share_passes_only_where_that_saves_some() -> None:
+    one, other = [True, False], [False, True]
+    assert paths._alike([900, 900, 900], torch.tensor([one, other, one])) == [{1}, {0, 2}]
+    assert paths._alike([4, 4, 0], torch.tensor([one, other, one])) == [{0, 1}], "small ones go together"
 
 
 # ------------------------------------------------------------------------------------------------ all findings

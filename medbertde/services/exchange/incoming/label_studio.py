@@ -55,7 +55,7 @@ def _from_task(task: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, dict):
             continue
         labels |= _choices(str(region.get("from_name", "")), value.get("choices"))
-        spans += _spans(value)
+        spans += [{**span, "source": _source(region)} for span in _spans(value)]
     return row | _found(labels, spans) | _who(annotation)
 
 
@@ -98,6 +98,12 @@ def _spans(value: Mapping[str, Any]) -> list[dict[str, Any]]:
         {"label": str(name), "start": value.get("start"), "end": value.get("end"), "quote": value.get("text")}
         for name in names
     ]
+
+
+def _source(region: Mapping[str, Any]) -> Any:
+    """How the mark came about, where the file is our own export: Label Studio hands on what stands in `meta`."""
+    meta = region.get("meta")
+    return meta.get("source") if isinstance(meta, dict) else None
 
 
 def _found(labels: dict[str, str], spans: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """CoNLL: one word and its BIO tag per line, a blank line after each line of a report, reports after ``-DOCSTART-``.
 
 A word that a span cuts is split there, so that the tags say exactly what was marked. One word has one tag: of spans
-that overlap the longest is written, the others stand in a comment above the report.
+that overlap the longest is written, the others stand in a comment above the report. So does how the marks came about.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ def _report_lines(report: ExportedReport) -> Iterator[str]:
     yield f"# annotated_at = {report.annotated_at.isoformat(timespec='seconds')}\n"
     if dropped:
         yield f"# overlapping = {', '.join(f'{one.label} {one.start}-{one.end}' for one in dropped)}\n"
+    if known := [one for one in report.rationales if one.source]:
+        yield f"# sources = {', '.join(f'{one.label} {one.start}-{one.end} {one.source}' for one in known)}\n"
     for position, (word, tag, begins) in enumerate(tagged(report.text, kept)):
         yield ("\n" if begins and position else "") + f"{word}\t{tag}\n"
     yield "\n"

@@ -70,7 +70,9 @@ rows = load_dataset("path/to/this/folder", split="train")
 
 - `text`: the report (NFC); `id`, `modality`, `meta` (JSON) as imported.
 - one column per finding: `present`, `uncertain`, `absent`, or null where the report does not mention it.
-- `rationales`: spans that justify a finding, in code points of `text`, the end excluded.
+- `rationales`: marked spans (of a schema of findings: those that justify one), in code points of `text`, the end
+  excluded; `source` says how the mark came about: `human`, `suggestion_accepted`, `suggestion_changed`, `import`,
+  `adjudicated`, or null where that was not recorded.
 - `provenance`: what the labels rest on (`single`, `unanimous`, `majority`, `adjudicated`, or `open` for a disagreement
   that nobody has decided); `annotator`, `annotators`, `annotated_at`, `sources` (by hand, suggestion accepted or
   changed, import), `model_version` (that made the suggestions), `schema_version`.

@@ -15,9 +15,15 @@ from medbertde.schema import Kind, Schema
 from medbertde.services.exchange.outgoing.rows import provenance_of
 from medbertde.store.exports import ExportedReport
 from medbertde.terms import RESEARCH_ONLY
-from medbertde.types import State
+from medbertde.types import Rationale, Source, State
 
 TEXT, REGIONS = "text", "rationales"
+# Label Studio's own words for how a region came about; it keeps what stands in `meta` besides.
+_ORIGINS = {
+    Source.HUMAN: "manual",
+    Source.SUGGESTION_ACCEPTED: "prediction",
+    Source.SUGGESTION_CHANGED: "prediction-changed",
+}
 
 
 def task_lines(reports: Iterable[ExportedReport], schema: Schema) -> Iterator[str]:
@@ -51,10 +57,7 @@ def _choice(label: str, name: str) -> str:
 def _task(report: ExportedReport, schema: Schema) -> dict[str, Any]:
     regions = [
         *(_region(label, "choices", {"choices": [state.value]}) for label, state in report.labels.items()),
-        *(
-            _region(REGIONS, "labels", {**_place(report.text, span.start, span.end), "labels": [span.label]})
-            for span in report.rationales
-        ),
+        *(_marked(report.text, span) for span in report.rationales),
     ]
     data = {"text": report.text, "id": report.key, "modality": report.modality, "meta": dict(report.meta)}
     return {
@@ -63,9 +66,13 @@ def _task(report: ExportedReport, schema: Schema) -> dict[str, Any]:
     }
 
 
+def _marked(text: str, span: Rationale) -> dict[str, Any]:
+    place = {"start": span.start, "end": span.end, "text": text[span.start : span.end]}
+    region = _region(REGIONS, "labels", {**place, "labels": [span.label]})
+    if span.source in _ORIGINS:
+        region["origin"] = _ORIGINS[span.source]
+    return region | ({"meta": {"source": span.source.value}} if span.source else {})
+
+
 def _region(control: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
     return {"from_name": control, "to_name": TEXT, "type": kind, "value": value}
-
-
-def _place(text: str, start: int, end: int) -> dict[str, Any]:
-    return {"start": start, "end": end, "text": text[start:end]}

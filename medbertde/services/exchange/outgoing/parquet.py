@@ -15,9 +15,8 @@ from medbertde.store.exports import ExportedReport
 from medbertde.terms import RESEARCH_ONLY
 
 _ROWS_PER_GROUP = 2_000
-_SPANS = pyarrow.list_(
-    pyarrow.struct([("label", pyarrow.string()), ("start", pyarrow.int32()), ("end", pyarrow.int32())])
-)
+_WORD, _PLACE = pyarrow.string(), pyarrow.int32()
+_SPANS = pyarrow.list_(pyarrow.struct([("label", _WORD), ("start", _PLACE), ("end", _PLACE), ("source", _WORD)]))
 
 
 def write_parquet(reports: Iterable[ExportedReport], schema: Schema, out: BinaryIO) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from medbertde.report_file import LABEL_COLUMN
+from medbertde.report_file import LABEL_COLUMN, span_fields
 from medbertde.schema import Schema
 from medbertde.store.exports import ExportedReport
 from medbertde.terms import RESEARCH_ONLY
-from medbertde.types import Rationale, ReportRecord
+from medbertde.types import ReportRecord
 
 FIRST = ("id", "modality", "text")
 PROVENANCE = (
@@ -50,7 +50,7 @@ def cells_of(report: ExportedReport, schema: Schema) -> dict[str, Any]:
         "modality": report.modality,
         "text": report.text,
         **{LABEL_COLUMN + label: _value(report, label) for label in schema.label_ids},
-        "rationales": [span_of(span) for span in report.rationales],
+        "rationales": [span_fields(span) for span in report.rationales],
         **{name: said.get(name) for name in PROVENANCE},
         "meta": json.dumps(dict(report.meta), ensure_ascii=False),
         "use": RESEARCH_ONLY,
@@ -60,11 +60,6 @@ def cells_of(report: ExportedReport, schema: Schema) -> dict[str, Any]:
 def columns_of(schema: Schema) -> list[str]:
     """The names of `cells_of`, in its order."""
     return [*FIRST, *(LABEL_COLUMN + label for label in schema.label_ids), "rationales", *PROVENANCE, "meta", "use"]
-
-
-def span_of(span: Rationale) -> dict[str, str | int]:
-    """A span as it stands in files."""
-    return {"label": span.label, "start": span.start, "end": span.end}
 
 
 def _value(report: ExportedReport, label: str) -> str | None:

@@ -11,7 +11,7 @@ function startMarking(item) {
 function toggleMarking() {
   const { item } = desk();
   if (!item) return;
-  const chosen = selectionInText();
+  const chosen = selectionIn(parts.text);
   marking.on = !marking.on;
   marking.tapped = false;
   if (marking.on && chosen) markSpan(...chosen);
@@ -96,13 +96,6 @@ function markingAction(event) {
 
 // ------------------------------------------------------------------------------------------ mouse and touch
 
-function positionIn(node, offset) {
-  const range = document.createRange();
-  range.setStart(parts.text, 0);
-  range.setEnd(node, offset);
-  return range.toString().length;
-}
-
 function rangeOf(start, end) {
   const range = document.createRange();
   const walker = document.createTreeWalker(parts.text, NodeFilter.SHOW_TEXT);
@@ -120,35 +113,19 @@ function rangeOf(start, end) {
   return range;
 }
 
-// What is selected in the report, null when nothing is or when the selection reaches beyond it.
-function selectionInText() {
-  const selection = getSelection();
-  if (!selection.rangeCount || selection.isCollapsed) return null;
-  const range = selection.getRangeAt(0);
-  if (!parts.text.contains(range.startContainer) || !parts.text.contains(range.endContainer)) return null;
-  return [positionIn(range.startContainer, range.startOffset), positionIn(range.endContainer, range.endOffset)];
-}
-
-function wordUnder(event) {
-  const caret = document.caretPositionFromPoint?.(event.clientX, event.clientY);
-  const range = caret ? null : document.caretRangeFromPoint?.(event.clientX, event.clientY);
-  const [node, offset] = caret ? [caret.offsetNode, caret.offset] : [range?.startContainer, range?.startOffset];
-  return node && parts.text.contains(node) ? wordAt(desk().item, positionIn(node, offset)) : null;
-}
-
 function onTextPointer(event) {
   if (!desk().item || event.button > 0) return;
   if (!marking.on) {
     const mark = event.target.closest("[data-labels]");
-    if (mark && !selectionInText()) selectLabel(mark.dataset.labels.split(" ")[0]);
+    if (mark && !selectionIn(parts.text)) selectLabel(mark.dataset.labels.split(" ")[0]);
     return;
   }
-  const chosen = selectionInText();
+  const chosen = selectionIn(parts.text);
   if (chosen) {
     getSelection().removeAllRanges();
     return markSpan(...chosen);
   }
-  const word = wordUnder(event);
+  const word = wordUnder(parts.text, desk().item, event);
   if (word === null) return;
   if (event.pointerType === "touch") return onTap(word);
   moveCaret(word, event.shiftKey);

@@ -1,4 +1,4 @@
-// Positions in a report. The browser counts UTF-16 units, the server Unicode code points: they differ after characters
+// Positions in a report, for the cards in which words are marked (annotate, review). The browser counts UTF-16 units, the server Unicode code points: they differ after characters
 // like 🫁, so every span is translated on its way out and in. Inside the card all positions are units.
 
 const WORD = /[\p{L}\p{M}\p{N}_]+(?:[-./'’][\p{L}\p{M}\p{N}_]+)*|[^\p{L}\p{M}\p{N}_\s]\p{M}*/gu;
@@ -37,4 +37,31 @@ function trimmed({ text }, start, end) {
 function wordAt(item, position) {
   const found = wordsOf(item).findIndex(([, end]) => position < end);
   return found < 0 ? wordsOf(item).length - 1 : found;
+}
+
+// ------------------------------------------------------------------------------------------ in the box of a text
+
+// The position of a place in the box, in units.
+function unitsAt(box, node, offset) {
+  const range = document.createRange();
+  range.setStart(box, 0);
+  range.setEnd(node, offset);
+  return range.toString().length;
+}
+
+// What is selected in the box, null when nothing is or when the selection reaches beyond it.
+function selectionIn(box) {
+  const selection = getSelection();
+  if (!selection.rangeCount || selection.isCollapsed) return null;
+  const range = selection.getRangeAt(0);
+  if (!box.contains(range.startContainer) || !box.contains(range.endContainer)) return null;
+  return [unitsAt(box, range.startContainer, range.startOffset), unitsAt(box, range.endContainer, range.endOffset)];
+}
+
+// The number of the word under the pointer, null beside the text.
+function wordUnder(box, item, event) {
+  const caret = document.caretPositionFromPoint?.(event.clientX, event.clientY);
+  const range = caret ? null : document.caretRangeFromPoint?.(event.clientX, event.clientY);
+  const [node, offset] = caret ? [caret.offsetNode, caret.offset] : [range?.startContainer, range?.startOffset];
+  return node && box.contains(node) ? wordAt(item, unitsAt(box, node, offset)) : null;
 }
