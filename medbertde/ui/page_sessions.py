@@ -1,8 +1,8 @@
 """What Gradio keeps of each open page: the values of its `gr.State`s and nothing more.
 
 Gradio would copy the whole page for every session and write into the copy what its user types and reads, so that a
-"deep link" can bring it back: a megabyte and the text of a report for each of the last 10,000 sessions. There are no
-deep links here. Knows no user and no model.
+"deep link" can bring it back: half a megabyte and the text of a report for each of the last 10,000 sessions. There are
+no deep links here, and a session takes 14 kB. Knows no user and no model.
 """
 
 from __future__ import annotations
