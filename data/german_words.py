@@ -16,7 +16,7 @@ from pathlib import Path
 from medbertde.notices.language import WORDS_FILE, letters_only
 
 REPORTS = Path(__file__).parent / "reports"
-COUNT = 2_500
+COUNT = 3_000
 HELD_BACK = ("test_", "queue_")
 
 

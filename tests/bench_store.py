@@ -79,7 +79,7 @@ def measure(kind: str, count: int, seconds: float) -> Figures:
         if count > IMPORTED:
             grow(services.database, count)
         figures["first report of a new project, s"] = _seconds(lambda: services.annotate.next_reports(user, XRAY))
-        figures |= _named("services", _store_clients(services, seconds))
+        figures |= _named("services", _store_clients(services, seconds / 4))
         figures |= _named("HTTP", _through_http(services, seconds))
         figures |= _named("HTTP, 2 s apart", _through_http(services, seconds, pause=2))
         figures |= _reading(services, user)
@@ -182,11 +182,11 @@ def _store_clients(services: Services, seconds: float) -> list[float]:
     users = [services.access.identify(Caller(name, None)) for name in NAMES]
 
     def work(user: User) -> Iterator[float]:
-        item = services.annotate.next_reports(user, XRAY).items[0]
-        while True:
-            decision = Decision(str(uuid.uuid4()), XRAY, item.report.id, FOUR, active_ms=30_000, seen=0)
+        items = services.annotate.next_reports(user, XRAY).items
+        while items:
+            decision = Decision(str(uuid.uuid4()), XRAY, items[0].report.id, FOUR, active_ms=30_000, seen=0)
             start = time.perf_counter()
-            item = services.annotate.save(user, decision, count=1).work.items[0]
+            items = services.annotate.save(user, decision, count=1).work.items
             yield (time.perf_counter() - start) * 1000
 
     return in_threads([work(user) for user in users], seconds)
@@ -254,7 +254,7 @@ def move(count: int) -> Figures:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reports", type=int, default=IMPORTED, help="reports in the database, a multiple of 10,000")
-    parser.add_argument("--seconds", type=float, default=10, help="how long the eight annotators work, each way")
+    parser.add_argument("--seconds", type=float, default=10, help="how long the eight annotators work through HTTP")
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"], help="sqlite, postgresql")
     parser.add_argument("--move", type=int, default=0, help="instead: move this many labels to PostgreSQL")
     return parser

@@ -62,8 +62,8 @@ def ours(base: LoadedModel, folder: Path, config: FinetuneConfig, parts: Parts) 
         yield spent, macro_f1(fitting._plain, pool, base)
 
 
-def theirs(base: LoadedModel, config: FinetuneConfig, parts: Parts) -> Reached:
-    """Hugging Face's loop."""
+def theirs(base: LoadedModel, config: FinetuneConfig, parts: Parts, enough: float) -> Reached:
+    """Hugging Face's loop; ends when `enough` is reached."""
     AcceleratorState._reset_state(reset_partial_state=True)
     pool, found = examples(parts.validation, SCHEMA, base), list[tuple[float, float]]()
     learnt = examples(parts.train, SCHEMA, base)
@@ -80,7 +80,7 @@ def theirs(base: LoadedModel, config: FinetuneConfig, parts: Parts) -> Reached:
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=False,
     )
-    watch = Watch(lambda model: macro_f1(model, pool, base), found)
+    watch = Watch(lambda model: macro_f1(model, pool, base), found, enough)
     Trainer(
         model=build_model(base, SCHEMA),
         args=arguments,
@@ -94,8 +94,11 @@ def theirs(base: LoadedModel, config: FinetuneConfig, parts: Parts) -> Reached:
 class Watch(TrainerCallback):
     """Measures after each epoch, outside the clock."""
 
-    def __init__(self, measured: Callable[[PreTrainedModel], float], found: list[tuple[float, float]]) -> None:
-        self._measured, self._found, self._spent, self._start = measured, found, 0.0, 0.0
+    def __init__(
+        self, measured: Callable[[PreTrainedModel], float], found: list[tuple[float, float]], enough: float
+    ) -> None:
+        self._measured, self._found, self._enough = measured, found, enough
+        self._spent = self._start = 0.0
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -110,6 +113,7 @@ class Watch(TrainerCallback):
         self._spent += time.perf_counter() - self._start
         model = kwargs["model"]
         self._found.append((self._spent, self._measured(model)))
+        control.should_training_stop |= self._found[-1][1] >= self._enough
         model.train()
 
 
@@ -148,7 +152,7 @@ def main() -> None:
         )  # fmt: skip
         (folder / CONFIG_FILE).write_text(json.dumps(asdict(config)), encoding="utf-8")
         parts = split(folder, config, SCHEMA)
-        ways = {"ours": ours(base, folder, config, parts), "Trainer": theirs(base, config, parts)}
+        ways = {"ours": ours(base, folder, config, parts), "Trainer": theirs(base, config, parts, max(args.target))}
         print(f"{platform.machine()}, torch {torch.__version__}, {args.threads} threads, {len(parts.train)} reports")
         print("| | " + " | ".join(f"macro F1 {target}" for target in args.target) + " |")
         print("|---|" + "---|" * len(args.target))

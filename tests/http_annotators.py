@@ -39,15 +39,15 @@ def annotator(url: str, card: int, name: str, pause: float = 0) -> Iterator[floa
         connection.request("POST", "/gradio_api/component_server", json.dumps(body), headers)
         found = json.loads(connection.getresponse().read())
         assert found["ok"], found
-        return found["work"]["items"][0]
+        return found["work"]["items"]
 
-    item = ask("fetch_reports")
+    items = ask("fetch_reports")
     made = {"values": VALUES, "model_version": None, "schema_version": 1, "seen": 0, "comment": "", "flagged": False,
             "active_ms": 30_000, "guideline_version": None, "rationales": []}  # fmt: skip
-    while True:
+    while items:  # a fast machine may run out of reports
         time.sleep(pause)
         start = time.perf_counter()
-        item = ask("save_report", uuid=str(uuid.uuid4()), decision={"report": item["id"], **made})
+        items = ask("save_report", uuid=str(uuid.uuid4()), decision={"report": items[0]["id"], **made})
         yield (time.perf_counter() - start) * 1000
 
 

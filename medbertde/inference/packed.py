@@ -20,7 +20,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 FAMILIES = frozenset({"bert", "camembert", "roberta", "xlm-roberta"})
-_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 _STEP = 32  # oneDNN makes and keeps a kernel for every number of tokens: half a GB if each were left as it comes
 _TYPICAL_TOKENS = 1024  # of a batch; oneDNN lays the weights out for about that many
 
@@ -35,7 +35,16 @@ def supports(model: PreTrainedModel) -> bool:
 def has_bf16() -> bool:
     """Whether this processor multiplies bfloat16 matrices in hardware (AVX-512 BF16 or AMX)."""
     cpu = torch.cpu
-    return _ONEDNN and bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
+    return ONEDNN and bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
+
+
+def onednn_linear(inputs: Tensor, weight: Tensor, bias: Tensor | None, *, gelu: bool = False) -> Tensor:
+    """The product of ``[tokens, in]`` in steps of tokens, because oneDNN keeps a kernel for every number of them."""
+    attribute, algorithm = ("gelu", "none") if gelu else ("none", "")
+    tokens = inputs.shape[0]
+    filled = functional.pad(inputs, (0, 0, 0, -tokens % _STEP))
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(filled, weight, bias, attribute, [], algorithm)
+    return product[:tokens]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +55,8 @@ class _Linear:
     bias: Tensor
 
     def __call__(self, inputs: Tensor, *, gelu: bool = False) -> Tensor:
-        if _ONEDNN:
-            attribute, algorithm = ("gelu", "none") if gelu else ("none", "")
-            tokens = inputs.shape[0]
-            filled = functional.pad(inputs, (0, 0, 0, -tokens % _STEP))
-            return torch.ops.mkldnn._linear_pointwise(filled, self.weight, self.bias, attribute, [], algorithm)[:tokens]
+        if ONEDNN:
+            return onednn_linear(inputs, self.weight, self.bias, gelu=gelu)
         outputs = functional.linear(inputs, self.weight, self.bias)
         return functional.gelu(outputs) if gelu else outputs
 
@@ -155,7 +161,7 @@ def _groups(rows: Sequence[Sequence[int]]) -> Iterator[_Group]:
 def _layer(module: Any, dtype: torch.dtype, gelu: bool) -> _Layer:
     attention, output = module.attention, module.output
     own = attention.self
-    fused = gelu and _ONEDNN
+    fused = gelu and ONEDNN
     return _Layer(
         query=_linear(own.query, dtype),
         key=_linear(own.key, dtype),

@@ -1,6 +1,6 @@
 """Whether a text is German: a count of words, no statistics of letters.
 
-A word speaks for German when it is one of 2,500 common words of German clinical texts, or begins or ends with one of
+A word speaks for German when it is one of 3,000 common words of German clinical texts, or begins or ends with one of
 five letters and more, as compounds do (``Pleura|punktat``). Every other word of four letters and more speaks against
 it, and so do the short words of the neighbouring languages (``the``, ``het``, ``les``). Other short words are
 abbreviations and units and say nothing, so telegraphic German passes. What is measured on this project's texts and on

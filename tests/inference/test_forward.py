@@ -88,9 +88,9 @@ def own_logits(model: PreTrainedModel, rows: list[list[int]]) -> Tensor:
 def test_packed_rows_give_the_logits_of_the_models_own_forward(
     kind: str, onednn: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if onednn and not packed._ONEDNN:
+    if onednn and not packed.ONEDNN:
         pytest.skip("this build of torch has no oneDNN")
-    monkeypatch.setattr(packed, "_ONEDNN", onednn)
+    monkeypatch.setattr(packed, "ONEDNN", onednn)
     model = random_model(kind)
     assert supports(model)
     found = PackedModel(model, torch.float32)(random_rows())

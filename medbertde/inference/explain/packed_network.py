@@ -19,8 +19,8 @@ from transformers import PreTrainedModel
 from transformers.activations import GELUActivation
 
 from medbertde.inference.explain.row import Row
+from medbertde.inference.packed import ONEDNN, onednn_linear
 
-_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 _TYPICAL_TOKENS = 1024  # of a chunk; oneDNN lays bfloat16 weights out for about that many
 
 
@@ -55,18 +55,15 @@ class _Linear:
 
     def product(self, inputs: Tensor) -> Tensor:
         """``[tokens, in]`` to ``[tokens, out]``."""
-        if not _ONEDNN:
+        if not ONEDNN:
             return functional.linear(inputs, self.weight, self.bias)
-        return _onednn(inputs, self.weight, self.bias).to(self.out)
+        return onednn_linear(inputs.to(self.weight.dtype), self.weight, self.bias).to(self.out)
 
     def transposed_product(self, gradients: Tensor) -> Tensor:
         """``[tokens, out]`` to ``[tokens, in]``."""
-        return _onednn(gradients, self.transposed, None) if _ONEDNN else gradients @ self.weight
-
-
-def _onednn(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(inputs.to(weight.dtype), weight, bias, "none", [], "")
-    return product
+        if not ONEDNN:
+            return gradients @ self.weight
+        return onednn_linear(gradients.to(self.transposed.dtype), self.transposed, None)
 
 
 @dataclass(frozen=True, eq=False)
