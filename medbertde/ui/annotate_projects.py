@@ -158,7 +158,7 @@ class Projects:
             )
             made = services.team.create(user, _new(schema_id, name, imports, keys, rules), people or [])
             with suppress(ModelUnavailable, Conflict):  # without a model the order of import stays, and is said
-                services.ordering.start(user, made.id, WorkOrder.MIXED)
+                services.ordering.start(user, made.id, WorkOrder.UNCERTAINTY)  # docs/training.md: it saves most
             looking = {self.timer: gr.Timer(active=True)}  # the order may be done between two of these reads
             return refresh(chosen, schema_id, made.id, "", request) | {self.name: "", self.keys: ""} | looking
 

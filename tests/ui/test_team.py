@@ -129,7 +129,7 @@ def test_an_admin_makes_a_project_orders_it_and_works_in_it(shared_site: Site) -
     expect(page.locator("#team-new-name input, #team-new-name textarea")).to_have_value("", timeout=60_000)
     expect(page.locator("#team-project input")).to_have_value("Stichprobe")
     expect(page.locator("#team-summary")).to_contain_text("von 2 Lesungen")
-    expect(page.locator("#team-summary")).to_contain_text("Reihenfolge: gemischt: unsicher")
+    expect(page.locator("#team-summary")).to_contain_text("Reihenfolge: wo das Modell am unsichersten ist")
     page.locator("#team-order input").click()
     page.get_by_role("option", name="wie importiert").click()
     page.click("#team-order-start")
