@@ -18,7 +18,7 @@ from medbertde.services.mark_sources import with_sources
 from medbertde.services.save_rules import require_evidence, require_version
 from medbertde.services.suggest import suggest
 from medbertde.settings import Settings
-from medbertde.store import intake, labels, projects, proposals, queue, reports, reviews, skips, suggestions
+from medbertde.store import labels, projects, proposals, queue, reports, reviews, skips, suggestions
 from medbertde.store.labels import RecentReport
 from medbertde.store.projects import Project
 from medbertde.store.queue import Assigned
@@ -298,8 +298,6 @@ class Annotate:
     def _lease(self, session: Session, user: User, schema: Schema, count: int, exclude: Collection[int]) -> Work:
         """Up to `count` reports under lease, without suggestions yet."""
         project = self._project(session, user, schema)
-        if not count:  # handing out reports looks for new ones by itself
-            intake.take_in(session, project=project)
         taken, found = set(exclude), []
         for _ in range(min(count, MAX_IN_HAND)):
             assigned = queue.next_report(

@@ -140,10 +140,8 @@ def finish_imported(session: Session, *, report_ids: Sequence[int], schema_id: s
 
 
 def progress(session: Session, *, project: Project, user_id: int) -> QueueProgress:
-    """How many assignments the user has done, how many anyone has, and how many there are, without counting rows.
-
-    Reports that came since reports were last handed out are not among them yet.
-    """
+    """How many assignments the user has done, how many anyone has, and how many there are, without counting rows."""
+    intake.take_in(session, project=project)
     found = session.execute(_PROGRESS, {"project": project.id, "reader": user_id}).one()
     return QueueProgress(done_by_user=found.own or 0, done=found.done or 0, total=found.total)
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from medbertde.store.session import Session
 from medbertde.store.tables import LabelEventRow, ReportRow, SubmissionRow, SuggestionRow
@@ -93,16 +95,9 @@ def shared_reports(session: Session, *, project_id: int, limit: int) -> list[int
 def proposals(session: Session, *, schema_id: str, report_ids: Collection[int]) -> dict[int, Proposal]:
     """What the model that answered last proposed for each report, whether it was shown or not."""
     found: dict[int, Proposal] = {}
-    ids = list(report_ids)
-    for start in range(0, len(ids), _CHUNK):
-        query = (
-            select(SuggestionRow.report_id, SuggestionRow.model_version, SuggestionRow.states)
-            .where(SuggestionRow.schema_id == schema_id, SuggestionRow.report_id.in_(ids[start : start + _CHUNK]))
-            .order_by(SuggestionRow.id)
-        )
-        for report_id, version, states in session.execute(query):
-            known = {label: None if state is None else State(state) for label, state in states.items()}
-            found[report_id] = Proposal(version, known)
+    for report_id, version, states in _suggested(session, schema_id, report_ids, SuggestionRow.states):
+        known = {label: None if state is None else State(state) for label, state in states.items()}
+        found[report_id] = Proposal(version, known)
     return found
 
 
@@ -111,16 +106,9 @@ def suggested_marks(
 ) -> dict[tuple[int, str], frozenset[tuple[str, int, int]]]:
     """The spans that each model version suggested for the reports, (label, start, end), the newest version last."""
     found: dict[tuple[int, str], frozenset[tuple[str, int, int]]] = {}
-    ids = list(report_ids)
-    for start in range(0, len(ids), _CHUNK):
-        query = (
-            select(SuggestionRow.report_id, SuggestionRow.model_version, SuggestionRow.spans)
-            .where(SuggestionRow.schema_id == schema_id, SuggestionRow.report_id.in_(ids[start : start + _CHUNK]))
-            .order_by(SuggestionRow.id)
-        )
-        for report_id, version, spans in session.execute(query):
-            if spans is not None:
-                found[report_id, version] = frozenset((label, *place) for label, *place, _ in spans["spans"])
+    for report_id, version, spans in _suggested(session, schema_id, report_ids, SuggestionRow.spans):
+        if spans is not None:
+            found[report_id, version] = frozenset((label, *place) for label, *place, _ in spans["spans"])
     return found
 
 
@@ -153,3 +141,17 @@ def scored(
         SuggestionRow.report_id.in_(report_ids),
     )
     yield from ((report_id, scores) for report_id, scores in session.execute(query))
+
+
+def _suggested(
+    session: Session, schema_id: str, report_ids: Collection[int], what: InstrumentedAttribute[Any]
+) -> Iterator[tuple[int, str, Any]]:
+    """Report, model version and `what` it suggested, of each part of the reports the oldest suggestion first."""
+    row, ids = SuggestionRow, list(report_ids)
+    for start in range(0, len(ids), _CHUNK):
+        query = (
+            select(row.report_id, row.model_version, what)
+            .where(row.schema_id == schema_id, row.report_id.in_(ids[start : start + _CHUNK]))
+            .order_by(row.id)
+        )
+        yield from (tuple(found) for found in session.execute(query))

@@ -13,7 +13,9 @@ from medbertde.services.access import Access, Caller
 from medbertde.services.accounts import Accounts
 from medbertde.services.annotate import Annotate
 from medbertde.services.deidentification import Gate
+from medbertde.services.review import Review
 from medbertde.services.screening import Screener
+from medbertde.services.team import Team
 from medbertde.settings import Settings
 from medbertde.store.session import Database, open_database
 from medbertde.types import User
@@ -67,3 +69,13 @@ def anna(access: Access) -> User:
 @pytest.fixture
 def ben(access: Access) -> User:
     return access.accept_terms(access.identify(Caller("ben", None)))
+
+
+@pytest.fixture
+def team(database: Database, access: Access) -> Team:
+    return Team(database, access)
+
+
+@pytest.fixture
+def review(database: Database, access: Access) -> Review:
+    return Review(database, access)

@@ -38,6 +38,13 @@ RECORDS = (
     ),
     ReportRecord("Unauffällig.", "r2", "xray", {}, (), {}),
 )
+IMPORTABLE = (
+    ExportFormat.JSONL,
+    ExportFormat.CSV,
+    ExportFormat.PARQUET,
+    ExportFormat.HUGGING_FACE,
+    ExportFormat.LABEL_STUDIO,
+)
 Take = Callable[..., Path]
 
 
@@ -172,16 +179,7 @@ def test_spans_that_cut_words_and_overlap_are_written_honestly() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        ExportFormat.JSONL,
-        ExportFormat.CSV,
-        ExportFormat.PARQUET,
-        ExportFormat.HUGGING_FACE,
-        ExportFormat.LABEL_STUDIO,
-    ],
-)
+@pytest.mark.parametrize("kind", IMPORTABLE)
 def test_an_export_can_be_imported_again_and_is_the_same(
     kind: ExportFormat, take: Take, anna: User, tmp_path: Path
 ) -> None:
@@ -258,16 +256,7 @@ def test_label_studio_and_conll_say_it_in_their_own_way(take_marks: Callable[[Ex
     assert f"# sources = {said}\n" in text
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        ExportFormat.JSONL,
-        ExportFormat.CSV,
-        ExportFormat.PARQUET,
-        ExportFormat.HUGGING_FACE,
-        ExportFormat.LABEL_STUDIO,
-    ],
-)
+@pytest.mark.parametrize("kind", IMPORTABLE)
 def test_our_own_export_keeps_how_marks_came_about_when_it_is_imported(
     kind: ExportFormat, take_marks: Callable[[ExportFormat], Path], tmp_path: Path
 ) -> None:

@@ -41,16 +41,6 @@ BOTH = Rules(overlap_share=1.0, readers=2, bare_share=0.0)
 
 
 @pytest.fixture
-def team(database: Database, access: Access) -> Team:
-    return Team(database, access)
-
-
-@pytest.fixture
-def review(database: Database, access: Access) -> Review:
-    return Review(database, access)
-
-
-@pytest.fixture
 def ordering(database: Database, runtime: Runtime, access: Access) -> Ordering:
     return Ordering(database, runtime, access)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -43,16 +44,6 @@ Read = Callable[..., None]
 
 
 @pytest.fixture
-def team(database: Database, access: Access) -> Team:
-    return Team(database, access)
-
-
-@pytest.fixture
-def review(database: Database, access: Access) -> Review:
-    return Review(database, access)
-
-
-@pytest.fixture
 def cem(access: Access) -> User:
     return access.accept_terms(access.identify(Caller("cem", None)))
 
@@ -72,10 +63,10 @@ def bring(annotate: Annotate, anna: User) -> Callable[[int], None]:
 def read(annotate: Annotate) -> Read:
     """The next letter of this person, saved with these marks."""
 
-    def read(user: User, *marks: Rationale, **given: object) -> None:
+    def read(user: User, *marks: Rationale, **given: Any) -> None:
         item = annotate.next_reports(user, MEDICATION).items[0]
-        fields: dict[str, object] = {"rationales": marks, "active_ms": 20_000, **given}
-        annotate.save(user, Decision(str(uuid.uuid4()), MEDICATION, item.report.id, **fields))  # type: ignore[arg-type]
+        fields: dict[str, Any] = {"rationales": marks, "active_ms": 20_000, **given}
+        annotate.save(user, Decision(str(uuid.uuid4()), MEDICATION, item.report.id, **fields))
 
     return read
 
@@ -97,9 +88,9 @@ def all_read(read: Read, *readings: tuple[User, tuple[Rationale, ...]]) -> None:
         read(user, *marks)
 
 
-def exported(database: Database, **wanted: object) -> list[ExportedReport]:
+def exported(database: Database, **wanted: Any) -> list[ExportedReport]:
     with database.read() as session:
-        return list(exports.exported_reports(session, schema_id=MEDICATION, wanted=Wanted(**wanted)))  # type: ignore[arg-type]
+        return list(exports.exported_reports(session, schema_id=MEDICATION, wanted=Wanted(**wanted)))
 
 
 def only_case(review: Review, user: User) -> ReviewCase:
@@ -107,9 +98,9 @@ def only_case(review: Review, user: User) -> ReviewCase:
     return review.case(user, MEDICATION, one.report_id)
 
 
-def ruling(case: ReviewCase, *marks: Rationale, kinds: tuple[str, ...] = ("Dosis",), **given: object) -> Ruling:
+def ruling(case: ReviewCase, *marks: Rationale, kinds: tuple[str, ...] = ("Dosis",), **given: Any) -> Ruling:
     values = dict.fromkeys(kinds)
-    return Ruling(str(uuid.uuid4()), MEDICATION, case.report.id, values, marks=marks, **given)  # type: ignore[arg-type]
+    return Ruling(str(uuid.uuid4()), MEDICATION, case.report.id, values, marks=marks, **given)
 
 
 class TestWhatHolds:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from medbertde.store import Database, intake, projects, queue, reports, users
+from medbertde.store import Database, projects, queue, reports, users
 from medbertde.types import Conflict, NotFound, QueueProgress, ReportRecord, Role, State, User
 
 Save = Callable[..., Any]
@@ -122,7 +122,6 @@ def test_progress_counts_reports_not_saves(
         save(report_ids[report_id], user)
     with database.write() as session:
         project = projects.default_project(session, schema_id="chest_xray", modality="xray")
-        intake.take_in(session, project=project)
         progress = queue.progress(session, project=project, user_id=anna.id)
     assert progress == QueueProgress(done_by_user=1, done=2, total=4)
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.activations import GELUActivation
@@ -33,9 +32,9 @@ class _Frozen(torch.autograd.Function):
         return layer.product(inputs)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None]:
-        layer: _Linear = ctx.layer  # type: ignore[attr-defined]
-        return layer.transposed_product(gradients[0].contiguous()).to(ctx.dtype), None  # type: ignore[attr-defined]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        layer: _Linear = ctx.layer
+        return layer.transposed_product(gradients[0].contiguous()).to(ctx.dtype), None
 
 
 @dataclass(frozen=True, eq=False)
