@@ -18,8 +18,8 @@ from medbertde.services.mark_sources import with_sources
 from medbertde.services.save_rules import require_evidence, require_version
 from medbertde.services.suggest import suggest
 from medbertde.settings import Settings
-from medbertde.store import labels, projects, proposals, queue, reports, reviews, skips, suggestions
-from medbertde.store.labels import RecentReport
+from medbertde.store import labelled, labels, projects, proposals, queue, reports, reviews, skips, suggestions
+from medbertde.store.labelled import RecentReport
 from medbertde.store.projects import Project
 from medbertde.store.queue import Assigned
 from medbertde.store.session import Database, Session
@@ -143,8 +143,7 @@ class Annotate:
         """
         schema = self._allow(user, schema_id)
         with self.database.write() as session:
-            aside = set() if skipped else skips.skipped_by(session, schema_id=schema.id, user_id=user.id)
-            work = self._lease(session, user, schema, count, {*exclude, *aside})
+            work = self._lease(session, user, schema, count, exclude, skipped)
         return self._with_suggestions(schema, work)
 
     def save(
@@ -188,8 +187,7 @@ class Annotate:
                 check=check,
             )
             reviews.note(session, report_id=decision.report_id, schema_id=schema.id)
-            aside = set() if skipped else skips.skipped_by(session, schema_id=schema.id, user_id=user.id)
-            work = self._lease(session, user, schema, count, {*exclude, *aside})
+            work = self._lease(session, user, schema, count, exclude, skipped)
         return SaveResult(number, self._with_suggestions(schema, work))
 
     def skip(self, user: User, decision: SkipDecision) -> None:
@@ -232,7 +230,7 @@ class Annotate:
         """The reports this user saved last, newest first, at most 50."""
         schema = self._allow(user, schema_id)
         with self.database.read() as session:
-            return labels.recent_by_user(session, user_id=user.id, schema_id=schema.id)
+            return labelled.recent_by_user(session, user_id=user.id, schema_id=schema.id)
 
     def reopen(self, user: User, schema_id: str, report_id: int) -> WorkItem:
         """A report that this user saved, with the saved values, to look at or correct."""
@@ -295,7 +293,9 @@ class Annotate:
         self.access.require_terms(user)
         return load_schema(schema_id)
 
-    def _lease(self, session: Session, user: User, schema: Schema, count: int, exclude: Collection[int]) -> Work:
+    def _lease(
+        self, session: Session, user: User, schema: Schema, count: int, exclude: Collection[int], skipped: bool
+    ) -> Work:
         """Up to `count` reports under lease, without suggestions yet."""
         project = self._project(session, user, schema)
         taken, found = set(exclude), []
@@ -306,6 +306,7 @@ class Annotate:
                 user_id=user.id,
                 lease_minutes=self.settings.lease_minutes,
                 exclude=taken,
+                skipped=skipped,
             )
             if assigned is None:
                 break

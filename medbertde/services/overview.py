@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from medbertde.schema import Schema, load_schema
 from medbertde.search_text import terms
 from medbertde.services.access import Access
-from medbertde.store import figures, labels, reports, search, users
+from medbertde.store import figures, labelled, labels, reports, search, users
 from medbertde.store.figures import DayOfWork
 from medbertde.store.search import COUNTED_UP_TO, Filters, Hit, Status, Value
 from medbertde.store.session import Database
@@ -89,7 +89,7 @@ class Overview:
         schema = self._allow(user, schema_id)
         with self.database.read() as session:
             report = reports.get_report(session, report_id=report_id)
-            changes = labels.history(session, report_id=report_id, schema_id=schema.id)
+            changes = labelled.history(session, report_id=report_id, schema_id=schema.id)
             own = labels.latest_submission(session, report_id=report_id, schema_id=schema.id, user_id=user.id)
         seen = [change for change in changes if self.sees_all(user) or change.annotator == user.name]
         values: dict[str, dict[str, State]] = {}

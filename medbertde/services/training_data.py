@@ -22,7 +22,7 @@ from medbertde.parts import (
 )
 from medbertde.schema import Kind, Schema
 from medbertde.span_tags import without_overlaps
-from medbertde.store import labels
+from medbertde.store import labelled
 from medbertde.store.session import Database
 from medbertde.types import Provenance, ReportRecord, State, TrainingRefused
 
@@ -91,7 +91,7 @@ def is_fixed_test(record: ReportRecord) -> bool:
 def annotated(database: Database, schema: Schema) -> list[ReportRecord]:
     """Every annotated report that nobody flagged, without findings that the schema has no more."""
     with database.read() as session:
-        found = list(labels.labelled_records(session, schema_id=schema.id, include_flagged=False))
+        found = list(labelled.records(session, schema_id=schema.id, include_flagged=False))
     known = schema.label_ids
     return [
         replace(

@@ -12,18 +12,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, or_, select, update
+from sqlalchemy import Boolean, Row, Select, bindparam, func, or_, select, update
 
 from medbertde.store import intake, projects
 from medbertde.store.projects import Project
 from medbertde.store.reports import get_report
 from medbertde.store.session import Session
-from medbertde.store.tables import table_of, utc_now
+from medbertde.store.skips import put_aside
+from medbertde.store.tables import ReportRow, table_of, utc_now
 from medbertde.store.work_tables import AssignmentRow, ProjectPersonRow, ProjectRow
 from medbertde.types import Conflict, QueueProgress, Report
 
 _CHUNK = 1000
 _ROW, _PROJECT, _PERSON = (table_of(row).c for row in (AssignmentRow, ProjectRow, ProjectPersonRow))
+_NOT_LEFT_OUT = _ROW.report_id.not_in(bindparam("exclude", expanding=True)) & or_(
+    bindparam("skipped", type_=Boolean), ~put_aside(_ROW.report_id)
+)
 _FREE = or_(_ROW.user_id.is_(None), _ROW.expires_at <= bindparam("now"))
 
 
@@ -36,21 +40,28 @@ class Assigned:
 
 
 def next_report(
-    session: Session, *, project: Project, user_id: int, lease_minutes: float, exclude: Collection[int] = ()
+    session: Session,
+    *,
+    project: Project,
+    user_id: int,
+    lease_minutes: float,
+    exclude: Collection[int] = (),
+    skipped: bool = False,
 ) -> Assigned | None:
     """A report for this user, leased to them from now on; None when nothing waits. Needs a write transaction.
 
     The user's own open leases come first (a reloaded page gets its report back). `exclude` names the reports the page
-    already holds or has skipped.
+    already holds. What the user has put aside is left out unless `skipped` asks for it.
     """
     intake.take_in(session, project=project)
     now = utc_now()
     until = now + timedelta(minutes=lease_minutes)
-    asked = {"project": project.id, "reader": user_id, "exclude": list(exclude), "now": now}
+    asked = {"project": project.id, "schema": project.schema_id, "reader": user_id, "now": now}
+    asked |= {"exclude": list(exclude), "skipped": skipped}
     for query in (_OWN, _WAITING):
         while (found := session.execute(query, asked).first()) is not None:
             if _take(session, found, user_id, now, until):
-                return Assigned(get_report(session, report_id=found.report_id), found.bare)
+                return Assigned(Report(found.report_id, *found[-4:]), found.bare)
     return None
 
 
@@ -185,6 +196,13 @@ def _columns() -> Select[*tuple[Any, ...]]:
     return select(_ROW.report_id, _ROW.project_id, _ROW.slot, _ROW.bare, _ROW.user_id, _ROW.done_at)
 
 
+def _with_report(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """The query with the report's key, text, modality and time of import as its last four columns."""
+    report = table_of(ReportRow)
+    columns = report.c.key, report.c.text, report.c.modality, report.c.created_at
+    return query.add_columns(*columns).join(report, report.c.id == _ROW.report_id)
+
+
 def _waiting() -> Select[*tuple[Any, ...]]:
     """The first free assignment of a report that the user does not read anyway.
 
@@ -198,29 +216,29 @@ def _waiting() -> Select[*tuple[Any, ...]]:
         other.slot != _ROW.slot,
     )
     return (
-        _columns()
+        _with_report(_columns())
         .where(
             _ROW.project_id == bindparam("project"),
             _ROW.done_at.is_(None),
             _FREE,
-            _ROW.report_id.not_in(bindparam("exclude", expanding=True)),
+            _NOT_LEFT_OUT,
             ~mine.exists(),
         )
         .order_by(_ROW.place, _ROW.report_id, _ROW.slot)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=table_of(AssignmentRow))
     )
 
 
 _WAITING = _waiting()
 _OWN = (
-    _columns()
+    _with_report(_columns())
     .where(
         _ROW.user_id == bindparam("reader"),
         _ROW.done_at.is_(None),
         _ROW.project_id == bindparam("project"),
         _ROW.expires_at > bindparam("now"),
-        _ROW.report_id.not_in(bindparam("exclude", expanding=True)),
+        _NOT_LEFT_OUT,
     )
     .order_by(_ROW.expires_at, _ROW.place, _ROW.report_id)
     .limit(1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, or_, select, update
 
 from medbertde.store.consensus import (
     Consensus,
@@ -27,10 +27,7 @@ from medbertde.store.tables import LabelEventRow, RationaleRow, ReportRow, Submi
 from medbertde.store.work_tables import AssignmentRow, ProjectRow, ReviewRow
 from medbertde.types import Purpose, Source, State
 
-_REVIEW = table_of(ReviewRow).c
-_KNOWN = select(_REVIEW.report_id).where(
-    _REVIEW.report_id == bindparam("report"), _REVIEW.schema_id == bindparam("schema")
-)
+_REVIEW, _SAVED = table_of(ReviewRow).c, table_of(SubmissionRow).c
 
 
 @dataclass(frozen=True)
@@ -65,9 +62,7 @@ class Ruling:
 
 def note(session: Session, *, report_id: int, schema_id: str, skip_reason: str = "") -> None:
     """Look whether the report needs a curator after a save, or after a skip with a reason."""
-    known = session.scalar(_KNOWN, {"report": report_id, "schema": schema_id})
-    readers = readers_of(session, schema_id=schema_id, report_ids=[report_id]).get(report_id, [])
-    if known is None and not skip_reason and len(readers) < 2 and not any(latest.flagged for latest in readers):
+    if not skip_reason and not session.scalar(_MATTERS, {"report": report_id, "schema": schema_id}):
         return
     found = consensus(session, schema_id=schema_id, report_ids=[report_id]).get(report_id)
     _put(session, report_id, schema_id, found, skip_reason)
@@ -219,3 +214,19 @@ def _add_spans(session: Session, submission_id: int, spans: Iterable[tuple[str, 
         for label, start, end in sorted(spans)
     )
     session.flush()
+
+
+# ---------------------------------------------------------------------------------------------- statements, built once
+
+
+def _matters() -> Select[bool]:
+    """Whether a save of a report can concern a curator: it is known to the list, flagged, or read by several people."""
+    here = lambda row: and_(row.report_id == bindparam("report"), row.schema_id == bindparam("schema"))  # noqa: E731
+    reading = here(_SAVED) & (_SAVED.purpose == Purpose.ANNOTATION)
+    several = select(func.count(_SAVED.user_id.distinct()) > 1).where(reading).scalar_subquery()
+    return select(
+        or_(select(_REVIEW.report_id).where(here(_REVIEW)).exists(), several, exists().where(reading, _SAVED.flagged))
+    )
+
+
+_MATTERS = _matters()

@@ -13,11 +13,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, exc, make_url
+from sqlalchemy import URL, Engine, Table, create_engine, event, exc, make_url
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.orm import Session
@@ -31,6 +30,7 @@ __all__ = ["Database", "Session", "StorageError", "insert", "open_database"]
 
 _PG_UNIQUE_VIOLATION = "23505"
 _CONNECT_TIMEOUT_S = 10
+BEGIN_WRITING = "BEGIN IMMEDIATE"
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,21 @@ class Database:
         with (
             _as_sentences(),
             self._one_writer(),
-            Session(self._writing) as session,
+            Session(self.engine) as session,
             session.begin(),
         ):
+            if not self.is_postgresql:
+                session.connection().exec_driver_sql(BEGIN_WRITING)
             yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A consistent view of the database for the length of the block; nothing done in it is kept."""
-        with _as_sentences(), Session(self._reading) as session:
+        with _as_sentences(), Session(self.engine) as session:
             if self.is_postgresql:
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            else:
+                session.connection().exec_driver_sql("BEGIN")
             yield session
 
     @property
@@ -74,14 +78,6 @@ class Database:
     def close(self) -> None:
         """Close the connections; the last one to close a SQLite file folds its write-ahead log into it."""
         self.engine.dispose()
-
-    @cached_property
-    def _writing(self) -> Engine:
-        return self.engine.execution_options(begin_statement="BEGIN IMMEDIATE")
-
-    @cached_property
-    def _reading(self) -> Engine:
-        return self.engine.execution_options(begin_statement="BEGIN")
 
     @contextmanager
     def _one_writer(self) -> Iterator[None]:
@@ -108,7 +104,9 @@ def open_database(url: str, *, busy_timeout_s: float = 30.0) -> Database:
     with _as_sentences():
         migrating = _engine(target, busy_timeout_s, foreign_keys=False)
         try:
-            with migrating.execution_options(begin_statement="BEGIN IMMEDIATE").begin() as connection:
+            with migrating.begin() as connection:
+                if target.get_backend_name() == "sqlite":
+                    connection.exec_driver_sql(BEGIN_WRITING)
                 migrations.upgrade(connection)
         finally:
             migrating.dispose()
@@ -173,14 +171,10 @@ def _sqlite_engine(target: URL, busy_timeout_s: float, foreign_keys: bool) -> En
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: object) -> None:
         connection.create_function("medbertde_fold", 1, fold, deterministic=True)
-        connection.isolation_level = None  # the driver starts no transactions of its own
+        connection.isolation_level = None  # the driver starts no transactions of its own, `Database` does
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("begin_statement", "BEGIN"))
 
     return engine
 

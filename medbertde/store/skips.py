@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, bindparam, select
 
 from medbertde.store.reports import get_report
 from medbertde.store.session import Session
 from medbertde.store.tables import ReportRow, SkipRow, UserRow, table_of
 from medbertde.types import Skip, SkipReason
-
-KEPT_ASIDE = 1000  # a person's latest skips that the queue does not offer them again by itself
-_SKIP = table_of(SkipRow).c
-_ASIDE = (
-    select(_SKIP.report_id)
-    .where(_SKIP.user_id == bindparam("reader"), _SKIP.schema_id == bindparam("schema"))
-    .order_by(_SKIP.id.desc())
-    .limit(KEPT_ASIDE)
-)
 
 
 def record_skip(
@@ -48,9 +39,18 @@ def record_skip(
     session.flush()
 
 
-def skipped_by(session: Session, *, schema_id: str, user_id: int) -> set[int]:
-    """The reports this person put aside last."""
-    return set(session.scalars(_ASIDE, {"reader": user_id, "schema": schema_id}))
+def put_aside(report_id: ColumnElement[int]) -> ColumnElement[bool]:
+    """The condition that the `reader` has put this report aside in the `schema`. For queries in `store`."""
+    skip = table_of(SkipRow).c
+    return (
+        select(skip.id)
+        .where(
+            skip.user_id == bindparam("reader"),
+            skip.schema_id == bindparam("schema"),
+            skip.report_id == report_id,
+        )
+        .exists()
+    )
 
 
 def skips(session: Session, *, schema_id: str, report_id: int | None = None, limit: int = 1000) -> list[Skip]:

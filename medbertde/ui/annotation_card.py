@@ -157,6 +157,7 @@ def server_function(
             return {"ok": False, "kind": "retry", "message": error.message}
 
     call.__name__ = handler.__name__
+    call.__annotations__ = {"request": gr.Request}  # Gradio looks at them in every call; as strings they are evaluated
     return call
 
 

@@ -25,6 +25,7 @@ from medbertde.ui import browser_rules, page_sessions, sign_in
 from medbertde.ui.guard import USER, Guard
 from medbertde.ui.hub_sign_in import add_hub_sign_in
 from medbertde.ui.look import look
+from medbertde.ui.server_routes import leave_known
 from medbertde.ui.telemetry import Telemetry, log_to_stdout, readiness
 
 _STOP_S = 2  # open event streams are cut after that
@@ -57,6 +58,7 @@ def build_server(page: gr.Blocks, services: Services) -> Guard:
         **look(),
     )
     page.app = app.routes[-1].app  # type: ignore[attr-defined]  # as after `launch`; `queue` made another one
+    leave_known(page.app)
     page_sessions.keep_little(page)
     page.is_running = True  # as after `launch`: event streams send signs of life
     return Guard(app, services, telemetry)

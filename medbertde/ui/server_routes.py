@@ -10,6 +10,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+
 
 class Guarded(StrEnum):
     """What is checked before a route answers."""
@@ -80,3 +83,20 @@ def find(method: str, path: str) -> tuple[Rule, dict[str, str]] | None:
         if rule.method == method and (found := rule.pattern.fullmatch(path)):
             return rule, found.groupdict()
     return None
+
+
+def leave_known(app: Starlette) -> None:
+    """Take out of Gradio's app what no rule lets through: every request looks at each route that stands before its own.
+
+    FastAPI keeps the routes of a router that was included in that router.
+    """
+    included = [route.original_router.routes for route in app.routes if hasattr(route, "original_router")]
+    for routes in (app.routes, *included):
+        routes[:] = [route for route in routes if _is_known(route)]
+
+
+def _is_known(route: BaseRoute) -> bool:
+    if not isinstance(route, Route):
+        return True
+    address = re.sub(r"{[^}]+}", "x", route.path)
+    return any(find(method, address) for method in route.methods or ())

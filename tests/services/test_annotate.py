@@ -14,7 +14,7 @@ from medbertde.services.access import Access, Caller
 from medbertde.services.annotate import Annotate, Decision, WorkItem
 from medbertde.services.suggest import confidence
 from medbertde.settings import Settings
-from medbertde.store import labels
+from medbertde.store import labelled
 from medbertde.store.session import Database
 from medbertde.types import (
     Conflict,
@@ -91,7 +91,7 @@ class TestSaving:
         other = State.ABSENT if proposed is not State.ABSENT else State.PRESENT
         annotate.save(anna, decide(item, values={**item.suggestion.states, label: other}))
         with database.read() as session:
-            history = labels.history(session, report_id=item.report.id)
+            history = labelled.history(session, report_id=item.report.id)
         sources = {revision.label: revision.source for revision in history}
         assert sources.pop(label) is Source.SUGGESTION_CHANGED
         assert set(sources.values()) <= {Source.SUGGESTION_ACCEPTED}
@@ -110,7 +110,7 @@ class TestSaving:
         decision = decide(first(annotate, anna), values={"Erguss": State.PRESENT}, model_version=None)
         assert annotate.save(anna, decision).submission == annotate.save(anna, decision).submission
         with database.read() as session:
-            assert len(labels.history(session, report_id=decision.report_id)) == 1
+            assert len(labelled.history(session, report_id=decision.report_id)) == 1
 
     def test_going_back_and_correcting_keeps_both_revisions(
         self, annotate: Annotate, anna: User, database: Database
@@ -126,7 +126,7 @@ class TestSaving:
         assert again.saved.flagged
         annotate.save(anna, decide(again, values={"Erguss": None}))
         with database.read() as session:
-            history = labels.history(session, report_id=item.report.id)
+            history = labelled.history(session, report_id=item.report.id)
         assert [(one.old_value, one.new_value) for one in history] == [(None, State.PRESENT), (State.PRESENT, None)]
 
     def test_after_the_lease_ran_out_a_save_still_works(

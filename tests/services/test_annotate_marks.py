@@ -18,7 +18,7 @@ from medbertde.services.deidentification import Gate
 from medbertde.services.evidence import Evidence
 from medbertde.services.reading import Reading
 from medbertde.store import evidence as evidence_store
-from medbertde.store import labels
+from medbertde.store import labelled
 from medbertde.store.session import Database
 from medbertde.types import (
     AttributedWord,
@@ -68,7 +68,7 @@ class TestMarkedWords:
         assert saved is not None
         assert saved.rationales == (MARK, Rationale("Erguss", 34, 39)), "the same span counts once"
         with database.read() as session:
-            (record,) = labels.labelled_records(session, schema_id=XRAY)
+            (record,) = labelled.records(session, schema_id=XRAY)
         assert [record.text[one.start : one.end] for one in record.rationales] == ["Kleiner Erguss", "links"]
 
     def test_the_newest_save_says_what_is_marked_and_older_ones_stay(
@@ -118,7 +118,7 @@ class TestSpans:
             )
         annotate.save(anna, decide(item, schema_id="medication", values={}, rationales=(drug,)))
         with database.read() as session:
-            (record,) = labels.labelled_records(session, schema_id="medication")
+            (record,) = labelled.records(session, schema_id="medication")
         assert (record.labels, record.rationales) == ({}, (drug,))
 
     def test_classification_and_quality_know_findings_only(self) -> None:
@@ -142,7 +142,7 @@ class TestTwoWindows:
         assert annotate.save(anna, here).submission == saved.submission, "a retry is no second window"
         annotate.save(anna, replace(there, seen=saved.submission))
         with database.read() as session:
-            history = labels.history(session, report_id=item.report.id)
+            history = labelled.history(session, report_id=item.report.id)
         assert [one.new_value for one in history] == [State.PRESENT, State.ABSENT]
 
 

@@ -23,7 +23,7 @@ from medbertde.services.exchange.incoming.preview import Preview
 from medbertde.services.exchange.incoming.screened import SCREENING
 from medbertde.services.files import STORING, Files
 from medbertde.settings import Settings
-from medbertde.store import labels, reports
+from medbertde.store import labelled, labels, reports
 from medbertde.store.session import Database
 from medbertde.types import Forbidden, ImportResult, InvalidFile, Progress, Rationale, ReportRecord, Role, State, User
 
@@ -513,7 +513,7 @@ class TestStoring:
         result = files.import_file(anna, XRAY, "a.jsonl", json.dumps(line).encode())
         assert result == ImportResult(added=1, duplicates=0, labelled=1)
         with database.read() as session:
-            (found,) = labels.labelled_records(session, schema_id=XRAY)
+            (found,) = labelled.records(session, schema_id=XRAY)
         assert found.rationales == (Rationale("Erguss", 5, 11),)
 
     def test_more_rows_than_allowed_are_refused_as_a_whole(

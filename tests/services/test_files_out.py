@@ -22,7 +22,7 @@ from medbertde.services.exchange import ExportFormat, ExportOrder, Wanted
 from medbertde.services.exchange.outgoing.conll import tagged, without_overlaps
 from medbertde.services.files import Files
 from medbertde.settings import Settings
-from medbertde.store import audit, labels, reports
+from medbertde.store import audit, labelled, labels, reports
 from medbertde.store.session import Database, open_database
 from medbertde.types import LabelChange, Rationale, ReportRecord, Source, State, User
 
@@ -192,7 +192,7 @@ def test_an_export_can_be_imported_again_and_is_the_same(
         result = Files(other, access, settings).import_file(ben, XRAY, path.name, path.read_bytes())
         assert (result.added, result.labelled, result.rejected) == (2, 1, ())
         with other.read() as session:
-            (again,) = labels.labelled_records(session, schema_id=XRAY)
+            (again,) = labelled.records(session, schema_id=XRAY)
             keys = [report.key for report in reports.iterate_reports(session)]
     finally:
         other.close()
@@ -280,7 +280,7 @@ def imported_sources(folder: Path, name: str, data: bytes) -> dict[str, str | No
         result = Files(other, access, settings).import_file(ben, MEDICATION, name, data)
         assert (result.labelled, result.rejected) == (1, ())
         with other.read() as session:
-            (record,) = labels.labelled_records(session, schema_id=MEDICATION)
+            (record,) = labelled.records(session, schema_id=MEDICATION)
     finally:
         other.close()
     return {span.label: span.source.value if span.source else None for span in record.rationales}

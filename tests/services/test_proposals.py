@@ -13,7 +13,7 @@ from medbertde.services.annotate import Annotate, Decision
 from medbertde.services.files import Files
 from medbertde.services.proposals import Proposals
 from medbertde.settings import Settings
-from medbertde.store import evidence, labels, users
+from medbertde.store import evidence, labelled, users
 from medbertde.store.session import Database
 from medbertde.types import (
     AttributedWord,
@@ -85,7 +85,7 @@ def test_a_save_stores_no_proposal_as_a_mark(
     decision = Decision(str(uuid.uuid4()), XRAY, item.report.id, {"Erguss": State.PRESENT})
     annotate.save(anna, decision)
     with database.read() as session:
-        (record,) = labels.labelled_records(session, schema_id=XRAY)
+        (record,) = labelled.records(session, schema_id=XRAY)
     assert record.rationales == ()
     assert annotate.reopen(anna, XRAY, item.report.id).proposals == item.proposals
 

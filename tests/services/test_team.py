@@ -17,7 +17,7 @@ from medbertde.services.review import Review, Ruling, too_fast
 from medbertde.services.team import MODEL, NewProject, Team
 from medbertde.services.training import Training
 from medbertde.settings import Settings
-from medbertde.store import labels
+from medbertde.store import labelled
 from medbertde.store.projects import Project
 from medbertde.store.session import Database
 from medbertde.types import (
@@ -221,7 +221,7 @@ class TestBlindOverlap:
         assert review.waiting(anna, XRAY) == []
         assert provenance(database) == ("adjudicated", {"Erguss": State.PRESENT, "ZVK": State.PRESENT})
         with database.read() as session:
-            history = labels.history(session, report_id=waiting.report_id)
+            history = labelled.history(session, report_id=waiting.report_id)
         assert [(one.annotator, one.new_value) for one in history if one.source is Source.ADJUDICATED] == [
             ("anna", State.PRESENT)
         ], "once, beside the annotators' values"
@@ -299,7 +299,7 @@ class TestOrder:
         for _ in range(12):
             read(annotate, anna, first(annotate, anna), Erguss=State.PRESENT)
         with database.read() as session:
-            split = [record.meta.get("split") for record in labels.labelled_records(session, schema_id=XRAY)]
+            split = [record.meta.get("split") for record in labelled.records(session, schema_id=XRAY)]
         assert 0 < split.count("test") < 12
         status = ordering.status()
         assert status is not None
@@ -398,12 +398,12 @@ class TestProgress:
         assert review.case(anna, XRAY, item.report.id).readers[0].comment == "Seite unklar"
         review.decide(anna, Ruling(str(uuid.uuid4()), XRAY, item.report.id, {"Erguss": None}))
         with database.read() as session:
-            (record,) = labels.labelled_records(session, schema_id=XRAY, include_flagged=False)
+            (record,) = labelled.records(session, schema_id=XRAY, include_flagged=False)
         assert (record.labels, record.meta["provenance"]) == ({}, "adjudicated")
 
 
 def provenance(database: Database) -> tuple[str, dict[str, State]]:
     """Of the one labelled report: what its labels rest on, and what they are."""
     with database.read() as session:
-        (record,) = labels.labelled_records(session, schema_id=XRAY)
+        (record,) = labelled.records(session, schema_id=XRAY)
     return record.meta["provenance"], dict(record.labels)

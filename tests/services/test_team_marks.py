@@ -18,7 +18,7 @@ from medbertde.services.mark_figures import compare_marks
 from medbertde.services.review import Review, ReviewCase, Ruling
 from medbertde.services.team import MODEL, NewProject, Team
 from medbertde.services.training_data import annotated
-from medbertde.store import audit, exports, labels, reports, suggestions
+from medbertde.store import audit, exports, labelled, reports, suggestions
 from medbertde.store.exports import ExportedReport, Wanted
 from medbertde.store.projects import Project
 from medbertde.store.session import Database
@@ -155,7 +155,7 @@ class TestReview:
         assert found.rationales == (DRUG, DOSE, new, SECOND)
         assert {mark.source for mark in found.rationales} == {Source.ADJUDICATED}
         with database.read() as session:
-            (record,) = labels.labelled_records(session, schema_id=MEDICATION)
+            (record,) = labelled.records(session, schema_id=MEDICATION)
             entry = next(one for one in audit.entries(session) if one.action == "adjudicate")
         assert record.rationales == found.rationales
         assert entry.facts["like"] == "Dosis=anna, Frequenz="

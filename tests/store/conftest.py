@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, create_engine, select
 
-from medbertde.store import Database, labels, open_database, reports, users
+from medbertde.store import Database, labelled, labels, open_database, reports, users
 from medbertde.store.tables import LabelEventRow
 from medbertde.types import LabelChange, LabelRevision, ReportRecord, Role, State, User
 
@@ -91,7 +91,7 @@ def save(database: Database) -> Save:
                 flagged=flagged,
             )
             written = session.scalars(select(LabelEventRow.id).where(LabelEventRow.submission_id == number)).all()
-            history = labels.history(session, report_id=report_id, schema_id="chest_xray")
+            history = labelled.history(session, report_id=report_id, schema_id="chest_xray")
         return tuple(one for one in history if one.id in written)
 
     return save_findings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from medbertde.store import Database, exports, labels, reviews
+from medbertde.store import Database, exports, labelled, labels, reviews
 from medbertde.store.exports import ExportedReport, Wanted
 from medbertde.store.reviews import Ruling
 from medbertde.types import LabelChange, Provenance, Rationale, Source, State, User
@@ -95,7 +95,7 @@ def test_what_several_people_say_is_settled_as_everywhere_else(
     ]
     assert found[2].sources == {"Erguss": "adjudicated"}
     with database.read() as session:
-        records = list(labels.labelled_records(session, schema_id=XRAY))
+        records = list(labelled.records(session, schema_id=XRAY))
     assert [record.labels for record in records] == [report.labels for report in found]
 
 

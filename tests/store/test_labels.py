@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import exc, func, select, text
 
-from medbertde.store import Database, labels
+from medbertde.store import Database, labelled, labels
 from medbertde.store.tables import LabelEventRow, SubmissionRow
 from medbertde.types import Conflict, LabelChange, NotFound, Rationale, ReportRecord, Source, State, User
 
@@ -47,8 +47,8 @@ def test_the_history_keeps_every_revision_in_order(
     )
     save(report_ids[1], anna, Erguss=State.PRESENT)
     with database.read() as session:
-        assert tuple(labels.history(session, report_id=report_ids[0])) == revisions
-        assert labels.history(session, report_id=report_ids[0], schema_id="chest_ct") == []
+        assert tuple(labelled.history(session, report_id=report_ids[0])) == revisions
+        assert labelled.history(session, report_id=report_ids[0], schema_id="chest_ct") == []
 
 
 def test_current_findings_are_the_users_own_or_those_saved_last(
@@ -131,7 +131,7 @@ def test_a_change_that_changes_nothing_leaves_no_event_but_an_answered_suggestio
             model_version="mini@1",
             **XRAY,
         )
-        history = labels.history(session, report_id=report_ids[0])
+        history = labelled.history(session, report_id=report_ids[0])
     assert [(r.label, r.old_value, r.new_value, r.source, r.model_version) for r in history[1:]] == [
         ("ZVK", None, None, Source.SUGGESTION_CHANGED, "mini@1")
     ]
@@ -181,10 +181,10 @@ def test_recent_reports_are_listed_once_with_the_newest_first(
     for report_id, user in ((0, anna), (1, anna), (2, ben), (0, anna)):
         save(report_ids[report_id], user)
     with database.read() as session:
-        recent = labels.recent_by_user(session, user_id=anna.id, schema_id="chest_xray")
+        recent = labelled.recent_by_user(session, user_id=anna.id, schema_id="chest_xray")
         assert [item.key for item in recent] == ["thorax-0", "thorax-1"]
-        assert recent == labels.recent_by_user(session, user_id=anna.id, schema_id="chest_xray", limit=2)
-        assert len(labels.recent_by_user(session, user_id=anna.id, schema_id="chest_xray", limit=1)) == 1
+        assert recent == labelled.recent_by_user(session, user_id=anna.id, schema_id="chest_xray", limit=2)
+        assert len(labelled.recent_by_user(session, user_id=anna.id, schema_id="chest_xray", limit=1)) == 1
 
 
 def test_the_training_export_has_every_annotated_report_also_the_one_without_findings(
@@ -194,8 +194,8 @@ def test_the_training_export_has_every_annotated_report_also_the_one_without_fin
     save(report_ids[1], ben, Stauung=State.PRESENT)
     save(report_ids[0], anna)
     with database.read() as session:
-        records = list(labels.labelled_records(session, schema_id="chest_xray"))
-        assert list(labels.labelled_records(session, schema_id="chest_ct")) == []
+        records = list(labelled.records(session, schema_id="chest_xray"))
+        assert list(labelled.records(session, schema_id="chest_ct")) == []
     assert [(record.id, record.labels) for record in records] == [
         ("thorax-0", {}),
         ("thorax-1", {"Stauung": State.PRESENT}),
@@ -213,8 +213,8 @@ def test_flagged_reports_are_marked_in_the_export_and_can_be_left_out(
     with database.write() as session:
         labels.save(session, report_id=report_ids[0], client_uuid="1", flagged=True, **of)
         labels.save(session, report_id=report_ids[1], client_uuid="2", **of)
-        everything = list(labels.labelled_records(session, schema_id="chest_xray"))
-        settled = list(labels.labelled_records(session, schema_id="chest_xray", include_flagged=False))
+        everything = list(labelled.records(session, schema_id="chest_xray"))
+        settled = list(labelled.records(session, schema_id="chest_xray", include_flagged=False))
     assert [record.meta.get("flagged") for record in everything] == ["true", None]
     assert [record.id for record in settled] == ["thorax-1"]
 
@@ -230,8 +230,8 @@ def test_imported_labels_are_kept_with_their_source_and_never_override_people(
             labelled = {report_ids[0]: imported, report_ids[1]: imported, report_ids[2]: ReportRecord("…")}
             assert labels.save_imported(session, user_id=anna.id, labelled=labelled, **XRAY) == expected
     with database.read() as session:
-        records = list(labels.labelled_records(session, schema_id="chest_xray"))
-        history = labels.history(session, report_id=report_ids[1])
+        records = list(labelled.records(session, schema_id="chest_xray"))
+        history = labelled.history(session, report_id=report_ids[1])
     assert [record.labels for record in records] == [{"Erguss": State.ABSENT}, imported.labels, {}]
     assert records[1].rationales == (span,)
     assert records[1].rationales[0].source is Source.IMPORT
@@ -246,8 +246,8 @@ def test_long_exports_are_complete_across_chunks(
         for report_id in report_ids:
             save(report_id, anna, Erguss=state)
     with database.read() as session:
-        revisions = list(labels.revisions(session, schema_id="chest_xray"))
-        records = list(labels.labelled_records(session, schema_id="chest_xray"))
+        revisions = list(labelled.revisions(session, schema_id="chest_xray"))
+        records = list(labelled.records(session, schema_id="chest_xray"))
     assert len(revisions) == 12
     assert [key for key, _ in revisions[:4]] == [record.id for record in records]
     assert {record.labels["Erguss"] for record in records} == {State.ABSENT}

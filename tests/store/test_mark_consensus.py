@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from medbertde.store import Database, exports, labels, reviews
+from medbertde.store import Database, exports, labelled, labels, reviews
 from medbertde.store.consensus import consensus, settle_marks
 from medbertde.store.exports import Wanted
 from medbertde.store.review_cases import review_case
@@ -78,9 +78,9 @@ def test_differing_marks_come_to_review_and_a_decision_holds_in_exports_and_trai
         assert reviews.open_reviews(session, schema_id=MEDICATION) == []
         settled = consensus(session, schema_id=MEDICATION, report_ids=[report_id])[report_id]
         (exported,) = exports.exported_reports(session, schema_id=MEDICATION, wanted=Wanted())
-        (record,) = labels.labelled_records(session, schema_id=MEDICATION)
+        (record,) = labelled.records(session, schema_id=MEDICATION)
         (decision, *_) = [
-            one for one in labels.history(session, report_id=report_id) if one.source is Source.ADJUDICATED
+            one for one in labelled.history(session, report_id=report_id) if one.source is Source.ADJUDICATED
         ]
     assert settled.marks == exported.rationales == record.rationales == (DRUG, DOSE)
     assert {mark.source for mark in exported.rationales} == {Source.ADJUDICATED}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from medbertde.store import Database, labels, open_database, users
+from medbertde.store import Database, labelled, open_database, users
 from medbertde.types import Role, StorageError, User
 from tests import postgres
 from tests.store.annotators import annotators, fill, kill, killed_after, saved_reports
@@ -17,7 +17,7 @@ def test_processes_share_the_work_without_doing_a_report_twice(database: Databas
     assert started.returncode == 0
     assert len(printed) == len(set(printed)) == 200
     with database.read() as session:
-        assert sum(1 for _ in labels.labelled_records(session, schema_id="chest_xray")) == 200
+        assert sum(1 for _ in labelled.records(session, schema_id="chest_xray")) == 200
 
 
 def test_a_killed_process_loses_no_acknowledged_save_and_leaves_none_half_written(

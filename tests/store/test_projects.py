@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, text
 
-from medbertde.store import Database, intake, labels, projects, queue, reports, reviews, users
+from medbertde.store import Database, intake, labelled, labels, projects, queue, reports, reviews, users
 from medbertde.store.projects import NewProject, Project
 from medbertde.store.work_tables import AssignmentRow
 from medbertde.types import ReportRecord, Role, Rules, State, User, WorkOrder
@@ -127,7 +127,8 @@ def test_the_next_report_is_found_by_index_alone(sqlite_url: str) -> None:
     from medbertde.store import open_database
 
     database = open_database(sqlite_url)
-    query = queue._WAITING.params(project=1, reader=1, exclude=[5], now=projects.utc_now())
+    asked = {"project": 1, "schema": XRAY, "reader": 1, "now": projects.utc_now()}
+    query = queue._WAITING.params(**asked, exclude=[5], skipped=False)
     with database.read() as session:
         sql = query.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
         plan = "\n".join(row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {sql}")))
@@ -175,5 +176,5 @@ def test_what_a_report_counts_as_names_what_it_rests_on(
             user = users.ensure_user(session, name=f"reader-{number}", role=Role.ANNOTATOR)
         save(1, user, Erguss=state)
     with database.read() as session:
-        (record,) = labels.labelled_records(session, schema_id=XRAY)
+        (record,) = labelled.records(session, schema_id=XRAY)
     assert (record.meta["provenance"], record.labels) == (provenance, {"Erguss": label})

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from medbertde.report_file import to_json
 from medbertde.services.access import Caller
-from medbertde.store import labels
+from medbertde.store import labelled
 from medbertde.types import ReportRecord, State
 from tests.launch import XRAY
 from tests.ui.conftest import Site
@@ -38,7 +38,7 @@ class App:
     def history(self, key: str) -> list[tuple[str, State | None, str]]:
         """The changes of a report: finding, new value, source."""
         with self.site.services.database.read() as session:
-            rows = [one for found, one in labels.revisions(session, schema_id=XRAY) if found == key]
+            rows = [one for found, one in labelled.revisions(session, schema_id=XRAY) if found == key]
         return [(one.label, one.new_value, one.source.value) for one in rows]
 
     def saved_reports(self) -> int:

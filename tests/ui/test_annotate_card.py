@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from medbertde.services.access import Caller
-from medbertde.store import labels
+from medbertde.store import labelled
 from medbertde.types import SkipReason
 from tests.launch import XRAY
 from tests.ui.annotator import App, enter, expect_report, expect_saved, reload, selected, value_of
@@ -28,7 +28,7 @@ def app(shared_site: Site) -> App:
 def marked(app: App, key: str = "r1", schema_id: str = XRAY) -> list[tuple[str, str]]:
     """The marked words as the database has them: label and text, cut out by code points."""
     with app.site.services.database.read() as session:
-        records = {record.id: record for record in labels.labelled_records(session, schema_id=schema_id)}
+        records = {record.id: record for record in labelled.records(session, schema_id=schema_id)}
     record = records[key]
     return [(one.label, record.text[one.start : one.end]) for one in record.rationales]
 

@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from medbertde.report_file import to_json
 from medbertde.services import reading
 from medbertde.services.access import Caller
-from medbertde.store import labels
+from medbertde.store import labelled
 from medbertde.types import Progress, ReportRecord, Role
 from tests.launch import XRAY, launched
 from tests.ui.annotator import enter, expect_saved
@@ -36,7 +36,7 @@ def bring(site: Site, text: str) -> None:
 def marked(site: Site) -> list[tuple[str, str]]:
     """The marked words of all saved reports."""
     with site.services.database.read() as session:
-        records = list(labels.labelled_records(session, schema_id=XRAY))
+        records = list(labelled.records(session, schema_id=XRAY))
     return [(one.label, record.text[one.start : one.end]) for record in records for one in record.rationales]
 
 

@@ -11,7 +11,7 @@ from medbertde.report_file import to_json
 from medbertde.services.access import Caller
 from medbertde.services.annotate import Decision
 from medbertde.services.team import NewProject
-from medbertde.store import labels
+from medbertde.store import labelled
 from medbertde.types import Rationale, ReportRecord, Rules, Source, User
 from tests.ui.conftest import Site
 
@@ -71,7 +71,7 @@ def chosen_words(page: Page) -> list[str]:
 def gold(site: Site, key: str) -> tuple[str, list[tuple[str, str]], set[Source | None]]:
     """What a letter counts as: provenance, words by kind, and how the marks came about."""
     with site.services.database.read() as session:
-        records = {record.id: record for record in labels.labelled_records(session, schema_id=MEDICATION)}
+        records = {record.id: record for record in labelled.records(session, schema_id=MEDICATION)}
     record = records[key]
     words = [(one.label, record.text[one.start : one.end]) for one in record.rationales]
     return record.meta["provenance"], words, {one.source for one in record.rationales}

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from medbertde.report_file import to_json
 from medbertde.services.access import Caller
-from medbertde.store import labels, reports, suggestions
+from medbertde.store import labelled, labels, reports, suggestions
 from medbertde.types import FoundSpan, ReportRecord, Source, Suggestion
 from tests import tiny
 from tests.ui.annotator import App, enter, expect_saved
@@ -126,7 +126,7 @@ def test_one_key_confirms_or_turns_down_all_that_is_open_and_nothing_is_saved_by
     page.keyboard.press("-")
     expect(page.locator(".ma-chip, .ma-proposal")).to_have_count(0)
     with app.site.services.database.read() as session:
-        assert not list(labels.labelled_records(session, schema_id=MEDICATION))
+        assert not list(labelled.records(session, schema_id=MEDICATION))
     page.keyboard.press("?")
     expect(page.locator(".ma-help")).to_contain_text("Alle vorgeschlagenen Markierungen bestätigen, verwerfen")
     page.keyboard.press("Escape")

@@ -11,7 +11,7 @@ from medbertde.report_file import to_json
 from medbertde.services.access import Caller
 from medbertde.services.annotate import Decision
 from medbertde.services.team import NewProject
-from medbertde.store import labels
+from medbertde.store import labelled
 from medbertde.types import ReportRecord, Rules, State, User
 from tests.launch import XRAY
 from tests.ui.conftest import Site
@@ -67,7 +67,7 @@ def open_team(site: Site, name: str = "anna", **options: object) -> Page:
 def gold(site: Site) -> dict[str, tuple[str, dict[str, State]]]:
     """What the reports count as, by key: provenance and labels."""
     with site.services.database.read() as session:
-        records = list(labels.labelled_records(session, schema_id=XRAY))
+        records = list(labelled.records(session, schema_id=XRAY))
     return {str(record.id): (record.meta["provenance"], dict(record.labels)) for record in records}
 
 

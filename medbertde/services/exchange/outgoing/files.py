@@ -14,7 +14,7 @@ from medbertde.services.exchange.outgoing.label_studio import interface, task_li
 from medbertde.services.exchange.outgoing.order import ExportFormat, ExportOrder
 from medbertde.services.exchange.outgoing.parquet import write_parquet
 from medbertde.services.exchange.outgoing.rows import record_of
-from medbertde.store import exports, labels
+from medbertde.store import exports, labelled
 from medbertde.store.exports import ExportedReport
 from medbertde.store.session import Session
 
@@ -53,7 +53,7 @@ def _text(
             yield from conll_lines(found)
         case ExportFormat.REVISIONS:
             yield _BYTE_ORDER_MARK
-            changes = labels.revisions(session, schema_id=schema.id)
+            changes = labelled.revisions(session, schema_id=schema.id)
             taken = (one for one in changes if takes_change(order.wanted, one[1]))
             yield from revision_lines(counted.each(taken), schema)
 
