@@ -67,7 +67,8 @@ PRESETS = {"mini": MINI, "medbert": MEDBERT}
 class PretrainConfig:
     """One run: the texts, where the model goes, and the recipe.
 
-    `tokenizer` may be left out with `base`; `micro_tokens` are the tokens one process computes at once.
+    `tokenizer` may be left out with `base`; with `transfer` it takes the place of the base's own. `micro_tokens` are
+    the tokens one process computes at once.
     """
 
     files: Sequence[Path]
@@ -76,6 +77,7 @@ class PretrainConfig:
     recipe: Recipe = MINI
     name: str | None = None
     base: str | None = None
+    transfer: bool = False
     micro_tokens: int | None = None
     half: bool = False
     seed: int = 42
@@ -136,6 +138,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     add("--preset", choices=list(PRESETS), default="mini", help="recipe that the other options change (mini)")
     add("--name", help="name of the model; default: the folder's")
     add("--base", help="language model to go on from: Hub id or folder")
+    add("--transfer", action="store_true", help="give the base the vocabulary of --tokenizer")
     add("--resume", action="store_true", help="go on with a run that was interrupted")
     add("--start", choices=("random", "local"), help="weights of a new model")
     add("--layers", type=int, help="transformer layers")

@@ -36,6 +36,7 @@ from train.resume import Progress, load_weights, read_progress
 from train.steps import accelerator
 from train.texts import cue_texts, documents, files_of
 from train.token_store import Pieces, Windows, cut
+from train.vocabulary_transfer import transfer
 
 POSITIONS = 512  # of a new model, whatever it is trained with
 LONGEST_WAIT = timedelta(hours=12)  # of the other processes, while the first one tokenises
@@ -65,21 +66,23 @@ class Run:
 
 
 def load_tokenizer(config: PretrainConfig) -> PreTrainedTokenizerBase:
-    """The tokenizer that is given, else the base's; `TrainingRefused` where both are and differ."""
+    """The tokenizer that is given, else the base's; `TrainingRefused` for two that differ without a transfer."""
     if not config.tokenizer and not config.base:
         raise TrainingRefused(
             "Bitte mit --tokenizer einen Tokenizer nennen oder mit --base ein Modell.",
             "Please name a tokenizer with --tokenizer or a model with --base.",
         )
     tokenizer = _tokenizer(config.tokenizer or config.base)
-    if config.base and config.tokenizer:
+    if config.base and config.tokenizer and not config.transfer:
         own = _tokenizer(config.base)
         if own.get_vocab() != tokenizer.get_vocab():
             raise TrainingRefused(
                 f"Der Tokenizer passt nicht zum Modell {config.base}: Er hat {len(tokenizer)} Wortteile, der des "
-                f"Modells {len(own)}, und die Nummern stimmen nicht überein. Bitte --tokenizer weglassen.",
+                f"Modells {len(own)}, und die Nummern stimmen nicht überein. Bitte --tokenizer weglassen "
+                "oder mit --transfer das Vokabular austauschen.",
                 f"The tokenizer does not fit the model {config.base}: it has {len(tokenizer)} pieces, the model's own "
-                f"{len(own)}, and their numbers differ. Please leave out --tokenizer.",
+                f"{len(own)}, and their numbers differ. Please leave out --tokenizer or "
+                "exchange the vocabulary with --transfer.",
             )
     return tokenizer
 
@@ -139,9 +142,10 @@ def build_model(
     """
     if config.base:
         try:
-            return AutoModelForMaskedLM.from_pretrained(config.base, use_safetensors=True, dtype=torch.float32)
+            base = AutoModelForMaskedLM.from_pretrained(config.base, use_safetensors=True, dtype=torch.float32)
         except (OSError, ValueError) as error:
             raise _not_loadable(config.base) from error
+        return transfer(base, _tokenizer(config.base), tokenizer) if config.transfer else base
     recipe = config.recipe
     if recipe.hidden % recipe.heads or (recipe.start == "local" and recipe.heads < 2):
         raise TrainingRefused(

@@ -357,6 +357,16 @@ class TestGoingOn:
         with pytest.raises(TrainingRefused, match="Please leave out --tokenizer"):
             run(replace(config, base=str(base)))
 
+    def test_a_base_takes_another_vocabulary_where_that_is_asked_for(
+        self, config: PretrainConfig, tmp_path: Path, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        base = mlm_folder(tmp_path / "base")
+        run(with_phase(replace(config, base=str(base), transfer=True), rate=3e-3))
+        loaded = load_checkpoint(config.out)
+        assert loaded.tokenizer.get_vocab() == tokenizer.get_vocab() != load_checkpoint(base).tokenizer.get_vocab()
+        assert loaded.model.config.vocab_size == len(tokenizer)
+        assert loss_of(config.out, TEXTS[:20]) < 3.5  # uniform: 4.7
+
     def test_windows_longer_than_the_base_reads_are_refused(self, onward: PretrainConfig, tmp_path: Path) -> None:
         for family in ("bert", "roberta"):
             base = mlm_folder(tmp_path / family, family=family, max_tokens=32)  # type: ignore[arg-type]
