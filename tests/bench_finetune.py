@@ -28,7 +28,8 @@ from accelerate.state import AcceleratorState
 from datasets import Dataset
 from transformers import BertConfig, BertForSequenceClassification, DataCollatorWithPadding, TrainingArguments
 
-from medbertde.inference.checkpoint import LoadedModel, load_checkpoint, output_names, save_checkpoint
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.inference.checkpoint_labels import output_names
 from medbertde.inference.facts import CheckpointFacts
 from medbertde.parts import Parts
 from medbertde.report_file import read_records, to_json

@@ -25,7 +25,8 @@ import transformers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 import medbertde
-from medbertde.inference.checkpoint import LoadedModel, load_checkpoint, output_names, save_checkpoint
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.inference.checkpoint_labels import output_names
 from medbertde.inference.classify import classify
 from medbertde.inference.facts import CheckpointFacts
 from medbertde.inference.forward import prepare

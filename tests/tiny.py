@@ -43,7 +43,8 @@ from transformers import (
     XLMRobertaForTokenClassification,
 )
 
-from medbertde.inference.checkpoint import output_names, save_checkpoint
+from medbertde.inference.checkpoint import save_checkpoint
+from medbertde.inference.checkpoint_labels import output_names
 from medbertde.inference.facts import CheckpointFacts, Lineage
 from medbertde.schema import load_schema
 from medbertde.span_tags import tag_names

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from medbertde.inference.checkpoint import LoadedModel, output_names
+from medbertde.inference.checkpoint import LoadedModel
+from medbertde.inference.checkpoint_labels import output_names
 from medbertde.inference.tokens import pad
 from medbertde.text import MASK
 from medbertde.types import InvalidFile, ReportRecord

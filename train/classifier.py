@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
-from medbertde.inference.checkpoint import LoadedModel, output_names
+from medbertde.inference.checkpoint import LoadedModel
+from medbertde.inference.checkpoint_labels import output_names
 from medbertde.schema import Schema
 from medbertde.types import Task
 from train.dataset import Batch, Example, collate

@@ -30,16 +30,15 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from medbertde.inference.facts import FACTS_FILE, FORMAT, CheckpointFacts, model_card, read_facts, read_json, refuse
+from medbertde.inference.checkpoint_files import check_files
+from medbertde.inference.checkpoint_labels import check_labels, listed
+from medbertde.inference.facts import FACTS_FILE, FORMAT, CheckpointFacts, model_card, read_facts, refuse
 from medbertde.inference.memory import available_bytes
 from medbertde.inference.tokenizer_files import read_tokenizer
 from medbertde.inference.tokens import Pieces, TextEncoder, text_encoder
 from medbertde.inference.weights_file import WEIGHTS_FILE, read_weights_file
-from medbertde.schema import Kind, Schema, load_schema
-from medbertde.span_tags import tag_names
-from medbertde.types import CheckpointRefused, InvalidSchema, Reading, State, Task
-
-REFUSED_SUFFIXES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".py"})
+from medbertde.schema import Schema
+from medbertde.types import Reading, Task
 
 _ARCHITECTURES = {
     "ForMaskedLM": Task.FILL_MASK,
@@ -106,15 +105,6 @@ class LoadedModel:
         return any(":" in output for output in self.outputs)
 
 
-def output_names(schema: Schema, *, states: bool) -> tuple[str, ...]:
-    """The classifier outputs of a schema in column order: labels, then ``label:uncertain``, then ``label:absent``."""
-    names = schema.label_ids
-    if states:
-        for state in (State.UNCERTAIN, State.ABSENT):
-            names += tuple(f"{label}:{state.value}" for label in schema.label_ids)
-    return names
-
-
 # ---------------------------------------------------------------------------------------------- loading
 
 
@@ -127,7 +117,7 @@ def load_checkpoint(folder: Path, device: str = "cpu", *, name: str | None = Non
     loader = _LOADERS[task]
     config = _config(folder)
     tokenizer = _tokenizer(folder, config)
-    schema, outputs = (None, ()) if task is Task.FILL_MASK else _check_labels(folder, facts, config)
+    schema, outputs = (None, ()) if task is Task.FILL_MASK else check_labels(folder, facts, config)
     _check_memory(folder, loader, config, device)
     model = _model(folder, loader)
     max_tokens = _max_tokens(model, tokenizer)
@@ -147,7 +137,7 @@ def load_checkpoint(folder: Path, device: str = "cpu", *, name: str | None = Non
 
 def read_folder(folder: Path, *, name: str | None = None) -> tuple[Task, CheckpointFacts]:
     """What a folder says it is, checked as far as that goes without loading tokenizer and weights."""
-    task = _architecture(folder, _check_files(folder))
+    task = _architecture(folder, check_files(folder))
     return task, _facts(folder, task, name)
 
 
@@ -163,50 +153,6 @@ def weights_hash(folder: Path) -> str:
 
 
 # ---------------------------------------------------------------------------------------------- checks
-
-
-def _check_files(folder: Path) -> dict[str, Any]:
-    """Refuse missing, dangerous and cut-off files; the raw configuration."""
-    if not folder.is_dir():
-        refuse(folder, "den Ordner gibt es nicht", "there is no such folder")
-    _require_file(
-        folder, "config.json"
-    )  # first: what is no model may be a whole disk, which nobody should look through
-    dangerous = sorted(path.name for path in folder.rglob("*") if path.suffix.lower() in REFUSED_SUFFIXES)
-    if dangerous:
-        refuse(
-            folder,
-            f"er enthält Dateien, die Programmcode ausführen können ({', '.join(dangerous)}); erlaubt ist safetensors",
-            f"it contains files that can run code ({', '.join(dangerous)}); only safetensors is allowed",
-        )
-    _require_file(folder, WEIGHTS_FILE)
-    raw = read_json(folder / "config.json")
-    tokenizer_config = folder / "tokenizer_config.json"
-    if "auto_map" in raw or (tokenizer_config.is_file() and "auto_map" in read_json(tokenizer_config)):
-        refuse(folder, "er verlangt fremden Programmcode (auto_map)", "it asks for foreign code (auto_map)")
-    _check_weights_file(folder)
-    return raw
-
-
-def _require_file(folder: Path, name: str) -> None:
-    if not (folder / name).is_file():
-        refuse(folder, f"die Datei {name} fehlt", f"the file {name} is missing")
-
-
-def _check_weights_file(folder: Path) -> None:
-    """Refuse a safetensors file whose size is not what its header promises (an interrupted copy, an LFS pointer)."""
-    try:
-        weights = read_weights_file(folder / WEIGHTS_FILE)
-    except OSError as error:
-        refuse(folder, f"{WEIGHTS_FILE} ist nicht lesbar", f"{WEIGHTS_FILE} cannot be read", error)
-    if not weights.whole:
-        size = weights.size
-        found = f"{size:,}".replace(",", ".")
-        refuse(
-            folder,
-            f"{WEIGHTS_FILE} ist beschädigt oder unvollständig ({found} Byte gefunden); bitte neu kopieren",
-            f"{WEIGHTS_FILE} is damaged or incomplete ({size:,} bytes found); please copy it again",
-        )
 
 
 def _architecture(folder: Path, raw: Mapping[str, Any]) -> Task:
@@ -262,87 +208,6 @@ def _tokenizer(folder: Path, config: PretrainedConfig) -> PreTrainedTokenizerBas
     return tokenizer
 
 
-def _check_labels(folder: Path, facts: CheckpointFacts, config: PretrainedConfig) -> tuple[Schema, tuple[str, ...]]:
-    """Schema and output names of a model with labels, refused where they do not belong together."""
-    try:
-        schema = load_schema(facts.schema_id or "")
-    except InvalidSchema as error:
-        raise CheckpointRefused(error.de, error.en) from error
-    if facts.schema_version != schema.version:
-        refuse(
-            folder,
-            f"es gehört zu Version {facts.schema_version} des Schemas {schema.id}, gültig ist {schema.version}",
-            f"it belongs to version {facts.schema_version} of the schema {schema.id}, current is {schema.version}",
-        )
-    outputs = tuple(str(name) for _, name in sorted((config.id2label or {}).items()))
-    if facts.task is Task.NER:
-        _check_tags(folder, schema, outputs)
-        _check_temperatures(folder, facts)
-        return schema, outputs
-    expected = {output_names(schema, states=states) for states in (False, True)}
-    if sorted(outputs) not in [sorted(names) for names in expected]:
-        missing = sorted(set(schema.label_ids) - set(outputs))
-        foreign = sorted(set(outputs) - set(output_names(schema, states=True)))
-        refuse(
-            folder,
-            f"seine {len(outputs)} Ausgaben passen nicht zum Schema {schema.id} mit {len(schema.labels)} Befunden "
-            f"(fehlend: {_listed(missing)}; unbekannt: {_listed(foreign)})",
-            f"its {len(outputs)} outputs do not match the schema {schema.id} with {len(schema.labels)} findings "
-            f"(missing: {_listed(missing)}; unknown: {_listed(foreign)})",
-        )
-    if config.problem_type != "multi_label_classification":
-        refuse(
-            folder,
-            f"problem_type ist {config.problem_type}, erwartet wird multi_label_classification",
-            f"problem_type is {config.problem_type}, expected is multi_label_classification",
-        )
-    _check_calibration(folder, facts, schema)
-    return schema, outputs
-
-
-def _check_tags(folder: Path, schema: Schema, outputs: tuple[str, ...]) -> None:
-    """Refuse a schema whose labels are not spans, and outputs that are not its tags in their order."""
-    if schema.kind is not Kind.SPANS:
-        refuse(
-            folder,
-            f"es markiert Textstellen, das Schema {schema.id} hat aber Befunde (kind: findings)",
-            f"it marks spans, but the schema {schema.id} has findings (kind: findings)",
-        )
-    if outputs != tag_names(schema.label_ids):
-        refuse(
-            folder,
-            f"seine {len(outputs)} Ausgaben sind nicht O und je B und I der {len(schema.labels)} Labels des Schemas "
-            f"{schema.id} in dessen Reihenfolge",
-            f"its {len(outputs)} outputs are not O and B and I of each of the {len(schema.labels)} labels of the "
-            f"schema {schema.id} in its order",
-        )
-
-
-def _check_calibration(folder: Path, facts: CheckpointFacts, schema: Schema) -> None:
-    without = [label for label in schema.label_ids if not 0 < facts.thresholds.get(label, -1.0) < 1]
-    if without:
-        refuse(
-            folder,
-            f"{FACTS_FILE} nennt keine Schwelle zwischen 0 und 1 für {_listed(without)}",
-            f"{FACTS_FILE} gives no threshold between 0 and 1 for {_listed(without)}",
-        )
-    _check_temperatures(folder, facts)
-
-
-def _check_temperatures(folder: Path, facts: CheckpointFacts) -> None:
-    bad = [name for name, value in facts.temperatures.items() if not 0 < value < float("inf")]
-    if bad:
-        refuse(
-            folder,
-            f"{FACTS_FILE} nennt keine positive Temperatur für {_listed(bad)}",
-            f"{FACTS_FILE} gives no positive temperature for {_listed(bad)}",
-        )
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (" …" if len(names) > 4 else "") if names else "–"
-
-
 def _check_memory(folder: Path, loader: type, config: PretrainedConfig, device: str) -> None:
     """Refuse a model that the device has no room for, by its weights and by what its configuration would allocate."""
     with torch.device("meta"):  # shapes only
@@ -386,15 +251,15 @@ def _model(folder: Path, loader: type) -> PreTrainedModel:
     if missing:
         refuse(
             folder,
-            f"es ist nicht fertig trainiert, diese Gewichte fehlen: {_listed(missing)}",
-            f"it is not fully trained, these weights are missing: {_listed(missing)}",
+            f"es ist nicht fertig trainiert, diese Gewichte fehlen: {listed(missing)}",
+            f"it is not fully trained, these weights are missing: {listed(missing)}",
         )
     broken = [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
     if broken:
         refuse(
             folder,
-            f"Gewichte sind keine Zahlen (NaN oder unendlich): {_listed(broken)}",
-            f"weights are not numbers (NaN or infinite): {_listed(broken)}",
+            f"Gewichte sind keine Zahlen (NaN oder unendlich): {listed(broken)}",
+            f"weights are not numbers (NaN or infinite): {listed(broken)}",
         )
     return model.eval().requires_grad_(False)
 

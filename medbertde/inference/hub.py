@@ -34,7 +34,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import tqdm
 from safetensors.torch import save_file
 
-from medbertde.inference.checkpoint import REFUSED_SUFFIXES
+from medbertde.inference.checkpoint_files import REFUSED_SUFFIXES
 from medbertde.inference.weights_file import WEIGHTS_FILE
 from medbertde.types import CheckpointRefused, ModelUnavailable
 

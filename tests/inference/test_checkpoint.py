@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from medbertde.inference.checkpoint import WEIGHTS_FILE, load_checkpoint, output_names, save_checkpoint, verify
+from medbertde.inference.checkpoint import WEIGHTS_FILE, load_checkpoint, save_checkpoint, verify
+from medbertde.inference.checkpoint_labels import output_names
 from medbertde.inference.facts import FACTS_FILE, read_facts
 from medbertde.schema import load_schema
 from medbertde.types import CheckpointRefused, ReliabilityBin, Task
