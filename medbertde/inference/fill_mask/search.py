@@ -26,7 +26,7 @@ from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.fill_mask.gaps import Gaps
 from medbertde.inference.fill_mask.scores import log_probabilities, piece_log_probabilities
 from medbertde.inference.fill_mask.vocabulary import Vocabulary, vocabulary
-from medbertde.inference.fill_mask.whole import beginning_odds, togetherness
+from medbertde.inference.fill_mask.whole import beginning_odds, odds_of_going_on, togetherness
 from medbertde.notices.language import ends_like_german
 
 MAX_PIECES = 4
@@ -35,6 +35,9 @@ UNFINISHED_WORDS = 16  # beginnings of words that are followed at once
 BRANCHES = 3  # continuations of one beginning
 UNLIKELY = 1e-3  # up to this probability a candidate that rather begins a word is dropped, see `_no_beginnings`
 PUT_TOGETHER = -5.0  # least sum of `togetherness` and the least log-probability of a piece before those behind it
+UNENDED = (
+    -0.7
+)  # most log odds, by itself and in the sentence together, that such a word goes on: `bas|o` is a beginning
 UNGERMAN = 6.0  # taken off for an ending that German does not have; terms that the model is sure of stay
 EXPECTED = 0.25  # least probability of all continuations together: below it a word has ended, `cava|ica` is none
 MIN_BEAM = 10
@@ -185,8 +188,9 @@ def _no_beginnings(model: LoadedModel, found: Sequence[Filling]) -> list[Filling
 
 
 def _no_inventions(model: LoadedModel, gaps: Gaps, found: Sequence[Filling]) -> list[Filling]:
-    """Those of the words of several pieces that the model seems to have read, see `PUT_TOGETHER`."""
+    """Those of the words of several pieces that the model seems to have read, see `PUT_TOGETHER` and `UNENDED`."""
     together = togetherness(model, [filling.words[-1] for filling in found])
+    inside = odds_of_going_on(model, [gaps.row(filling.words[:-1], filling.words[-1], 1) for filling in found])
     places = [(filling, place) for filling in found for place in range(len(filling.words[-1]) - 1)]
     asked = [
         (gaps.row(filling.words[:-1], pieces[:place], 1, pieces[place + 1 :]), pieces[place])
@@ -197,10 +201,11 @@ def _no_inventions(model: LoadedModel, gaps: Gaps, found: Sequence[Filling]) -> 
     for (filling, _), backwards in zip(places, piece_log_probabilities(model, asked), strict=True):
         least[filling] = min(least[filling], backwards)
     known = vocabulary(model)
+    foreign = [UNGERMAN * (not ends_like_german(known.word(filling.words[-1]))) for filling in found]
     return [
         filling
-        for filling, one in zip(found, together, strict=True)
-        if one + least[filling] - UNGERMAN * (not ends_like_german(known.word(filling.words[-1]))) >= PUT_TOGETHER
+        for filling, (like, goes_on), here, taken_off in zip(found, together, inside, foreign, strict=True)
+        if like - goes_on + least[filling] - taken_off >= PUT_TOGETHER and goes_on + here <= UNENDED
     ]
 
 

@@ -12,8 +12,9 @@ Measured on an embedded model (held-out loss 3.0) against the words of this proj
 beginnings of two letters and more: 84 % of those that are a whole word in under 2 % of their uses are found, and 0.9 %
 of the running text's whole words are taken for beginnings (area under the ROC curve 0.98). Several pieces, 401
 candidates for 135 gaps in held-out reports: together with what `search` asks in the sentence, nine of ten of the 287
-that stand in some report are kept and two thirds of the others dropped (0.89); with today's model (2.77) and limit, in
-80 gaps of the test reports, 31 of 35 and all 6 others. A model that has learned little finds few of either.
+that stand in some report are kept and two thirds of the others dropped (0.89); with today's model (2.66) and limits, in
+240 gaps of the test reports, 125 of 173 are kept and 32 of 33 others dropped. A model that has learned little finds few
+of either.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class _Answers:
 
     leaning: Tensor
     beginning: dict[tuple[int, ...], float] = field(default_factory=dict)
-    together: dict[tuple[int, ...], float] = field(default_factory=dict)
+    together: dict[tuple[int, ...], tuple[float, float]] = field(default_factory=dict)
 
 
 _answers: WeakKeyDictionary[LoadedModel, _Answers] = WeakKeyDictionary()  # goes with its model
@@ -62,11 +63,11 @@ def beginning_odds(model: LoadedModel, sequences: Sequences) -> list[float]:
     return [answers.beginning[pieces] for pieces in sequences]
 
 
-def togetherness(model: LoadedModel, sequences: Sequences) -> list[float]:
-    """How much speaks for each sequence of several pieces being one word.
+def togetherness(model: LoadedModel, sequences: Sequences) -> list[tuple[float, float]]:
+    """What speaks for each sequence of several pieces being one word, and against it.
 
-    The log-probability of the least likely piece behind those before it, plus the log odds that the word ends after the
-    last. The model is asked once per sequence.
+    For: the log-probability of the least likely piece behind those before it. Against: the log odds that the word goes
+    on after the last. The model is asked once per sequence.
     """
     answers = _of(model)
     unknown = [pieces for pieces in dict.fromkeys(sequences) if pieces not in answers.together]
@@ -76,7 +77,7 @@ def togetherness(model: LoadedModel, sequences: Sequences) -> list[float]:
     for (pieces, _), found in zip(steps, piece_log_probabilities(model, asked), strict=True):
         least[pieces] = min(least[pieces], found)
     for pieces, odds in zip(unknown, _continuation_odds(model, unknown), strict=True):
-        answers.together[pieces] = least[pieces] - odds
+        answers.together[pieces] = least[pieces], odds
     return [answers.together[pieces] for pieces in sequences]
 
 
@@ -89,11 +90,15 @@ def _of(model: LoadedModel) -> _Answers:
 
 def _continuation_odds(model: LoadedModel, sequences: Sequences) -> list[float]:
     """The log odds that a word goes on behind each sequence, in ``- Tracheal [MASK].`` and the like."""
+    return odds_of_going_on(model, [_item(model, pieces, 1) for pieces in sequences])
+
+
+def odds_of_going_on(model: LoadedModel, rows: Sequence[Row]) -> list[float]:
+    """The log odds that a word goes on at the mask of each row instead of having ended before it."""
     continues = vocabulary(model).continues
     found: list[float] = []
-    for start in range(0, len(sequences), ROWS):
-        rows = [_item(model, pieces, 1) for pieces in sequences[start : start + ROWS]]
-        scores = log_probabilities(model, rows)  # [rows, vocabulary]
+    for start in range(0, len(rows), ROWS):
+        scores = log_probabilities(model, rows[start : start + ROWS])  # [rows, vocabulary]
         goes_on = scores[:, continues].logsumexp(dim=-1)
         ends = scores[:, ~continues].logsumexp(dim=-1)
         found += (goes_on - ends).tolist()
