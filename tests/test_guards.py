@@ -85,7 +85,8 @@ LIBRARIES = {
     "yaml": {"core", "services", "train"},
 }
 MODULES_FOR_TRAINING = {
-    f"medbertde.inference.{name}" for name in ("catalogue", "checkpoint", "facts", "identify", "tokens")
+    f"medbertde.inference.{name}"
+    for name in ("catalogue", "checkpoint", "checkpoint_labels", "facts", "identify", "tokens")
 }
 # These jobs judge a model through the public Python API, as users meet it.
 MEASURING = {"train.cloze", "train.faithfulness", "train.quality"}

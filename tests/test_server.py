@@ -103,6 +103,13 @@ def routes(router: Any) -> Iterator[tuple[str, str]]:
             yield from routes(inner)
 
 
+def all_of_gradio() -> set[tuple[str, str]]:
+    """Every method and path that Gradio would serve."""
+    with gr.Blocks() as page:
+        gr.Markdown("Befund")
+    return set(routes(gr.mount_gradio_app(FastAPI(), page, path="/")))
+
+
 def asked(path: str) -> str:
     """An address of a route: every part is x."""
     return re.sub(r"\{[^}]+\}", "x", path)
@@ -116,7 +123,7 @@ def ask(client: httpx.Client, text: str, **more: Any) -> httpx.Response:
 
 
 def test_every_route_there_is_asks_for_a_session_except_login_and_health(site: Site) -> None:
-    table = sorted(set(routes(site.guard.app)))
+    table = sorted(all_of_gradio() | set(routes(site.guard.app)))
     assert len(table) > 60
     assert {("POST", f"{API}/queue/join"), ("POST", f"{API}/vibe-edit"), ("GET", "/monitoring")} <= set(table)
     with site.visitor() as stranger:
@@ -129,13 +136,11 @@ def test_every_route_there_is_asks_for_a_session_except_login_and_health(site: S
 
 def test_routes_that_the_page_does_not_need_are_not_there_for_anyone(site: Site) -> None:
     with site.visitor("chefin") as client:
-        unneeded = [
-            (method, path)
-            for method, path in set(routes(site.guard.app))
-            if not server_routes.find(method, asked(path))
-        ]
-        assert ("POST", f"{API}/vibe-edit") in unneeded
-        assert ("GET", f"{API}/deep_link") in unneeded
+        unneeded = {(method, path) for method, path in all_of_gradio() if not server_routes.find(method, asked(path))}
+        assert {("POST", f"{API}/vibe-edit"), ("GET", f"{API}/deep_link")} <= unneeded
+        served = set(routes(site.guard.app))
+        assert ("POST", f"{API}/component_server") in served
+        assert not served & unneeded, "nobody has to pass by what is never let through"
         for method, path in unneeded:
             assert client.request(method, asked(path)).status_code == 404, (method, path)
 
