@@ -227,8 +227,8 @@ def test_imported_labels_are_kept_with_their_source_and_never_override_people(
     imported = ReportRecord("…", labels={"Erguss": State.PRESENT, "ZVK": State.ABSENT}, rationales=(span,))
     for expected in (2, 0):
         with database.write() as session:
-            labelled = {report_ids[0]: imported, report_ids[1]: imported, report_ids[2]: ReportRecord("…")}
-            assert labels.save_imported(session, user_id=anna.id, labelled=labelled, **XRAY) == expected
+            brought = {report_ids[0]: imported, report_ids[1]: imported, report_ids[2]: ReportRecord("…")}
+            assert labels.save_imported(session, user_id=anna.id, labelled=brought, **XRAY) == expected
     with database.read() as session:
         records = list(labelled.records(session, schema_id="chest_xray"))
         history = labelled.history(session, report_id=report_ids[1])
