@@ -34,7 +34,7 @@ from medbertde.types import (
     State,
 )
 
-_CHUNK = 1000  # reports or events per read of an export
+_CHUNK = 1000  # values per IN list
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, or_, select, update
 
@@ -221,12 +222,15 @@ def _add_spans(session: Session, submission_id: int, spans: Iterable[tuple[str, 
 
 def _matters() -> Select[bool]:
     """Whether a save of a report can concern a curator: it is known to the list, flagged, or read by several people."""
-    here = lambda row: and_(row.report_id == bindparam("report"), row.schema_id == bindparam("schema"))  # noqa: E731
-    reading = here(_SAVED) & (_SAVED.purpose == Purpose.ANNOTATION)
+    known = exists().where(_of_report(_REVIEW))
+    reading = _of_report(_SAVED) & (_SAVED.purpose == Purpose.ANNOTATION)
     several = select(func.count(_SAVED.user_id.distinct()) > 1).where(reading).scalar_subquery()
-    return select(
-        or_(select(_REVIEW.report_id).where(here(_REVIEW)).exists(), several, exists().where(reading, _SAVED.flagged))
-    )
+    return select(or_(known, several, exists().where(reading, _SAVED.flagged)))
+
+
+def _of_report(columns: Any) -> ColumnElement[bool]:
+    """The condition that a row belongs to the `report` in the `schema`."""
+    return and_(columns.report_id == bindparam("report"), columns.schema_id == bindparam("schema"))
 
 
 _MATTERS = _matters()
