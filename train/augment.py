@@ -17,6 +17,7 @@ import yaml
 
 from medbertde.passages import passages
 from medbertde.types import ReportRecord, State
+from train.recombine import family_name, given_name
 
 LEXICON = Path(__file__).parent.parent / "data" / "lexicon.yaml"
 STRENGTH = {State.PRESENT: 3, State.UNCERTAIN: 2, State.ABSENT: 1}
@@ -108,8 +109,10 @@ def run_together(pool: Sequence[ReportRecord], rng: random.Random) -> ReportReco
 
 
 def cue_sentence(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
-    """A short statement about one finding; or a shared negation, a question or a checklist of several."""
+    """A short statement about one finding; a negation, question or checklist of several; or a person's name."""
     draw = rng.random()
+    if draw < 0.03:
+        return person_line(rng)
     if draw < 0.15:
         return _shared_negation(lexicon, rng)
     if draw < 0.22:
@@ -198,9 +201,25 @@ def _checklist(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
     return ReportRecord(rng.choice((", ", "; ", " | ", " ", " - ")).join(ticked), labels=states)
 
 
+def person_line(rng: random.Random) -> ReportRecord:
+    """A line that only tells whose report it is ("Frau Anna Brinkauer, 64 J."): no finding, whatever the name."""
+    given, family = given_name(rng), family_name(rng)
+    name = rng.choice((family, f"{given} {family}", f"{given} {family}", f"{family}, {given}"))
+    title = rng.choice(("Herr", "Frau", "Hr.", "Fr.", "Pat.", "Patient", "Patientin", "Name:", ""))
+    behind = rng.choice(
+        ("", "", f", {rng.randint(18, 98)} J.", f", {rng.randint(18, 98)} Jahre", f", geb. {_birthday(rng)}")
+    )
+    return ReportRecord(f"{title} {name}{behind}".strip(), labels={})
+
+
+def _birthday(rng: random.Random) -> str:
+    return f"{rng.randint(1, 28):02}.{rng.randint(1, 12):02}.{rng.randint(1926, 2008)}"
+
+
 def below_heading(record: ReportRecord, lexicon: Lexicon, rng: random.Random) -> ReportRecord:
     """The same text below a line that says nothing about it, as sentences are read ("CT Thorax: Kein Erguss.")."""
-    return replace(record, text=f"{rng.choice(lexicon.templates['headings'])}: {record.text}", rationales=())
+    line = person_line(rng).text if rng.random() < 0.4 else rng.choice(lexicon.templates["headings"])
+    return replace(record, text=f"{line}: {record.text}", rationales=())
 
 
 def _finish(text: str, rng: random.Random) -> str:

@@ -141,15 +141,15 @@ def with_age(text: str, age: int) -> str | None:
 
 # ---------------------------------------------------------------------------------------------- lines
 
-# Common names of each origin, put together freely: no person is meant.
-_NAMES = {
-    "german": (("Thomas Becker", "Sabine Becker"), ("Michael Hoffmann", "Claudia Hoffmann")),
-    "turkish": (("Mehmet Yılmaz", "Ayşe Yılmaz"), ("Mustafa Demir", "Fatma Demir")),
-    "arabic": (("Ahmad Al-Hassan", "Layla Al-Hassan"), ("Omar Khalil", "Amira Khalil")),
-    "polish": (("Piotr Kowalski", "Agnieszka Kowalska"), ("Marek Nowak", "Joanna Nowak")),
-    "vietnamese": (("Minh Nguyen", "Lan Nguyen"), ("Duc Tran", "Hoa Tran")),
+# Names of each origin, put together freely: no person is meant, and no list that trainings draw from has them.
+NAMES = {
+    "german": (("Gernot Becker", "Margit Becker"), ("Eckhard Hoffmann", "Ludmilla Hoffmann")),
+    "turkish": (("Halil Korkmaz", "Nurten Korkmaz"), ("Volkan Tekin", "Meltem Tekin")),
+    "arabic": (("Ahmad Al-Hassan", "Layla Al-Hassan"), ("Tarik Khalil", "Nadia Khalil")),
+    "polish": (("Zbigniew Kowalski", "Agnieszka Kowalska"), ("Sławomir Lewandowski", "Joanna Lewandowska")),
+    "vietnamese": (("Quang Truong", "Thuy Truong"), ("Hieu Vu", "Hanh Vu")),
 }
-_FOREIGN = [name for name in _NAMES if name != "german"]
+_FOREIGN = [name for name in NAMES if name != "german"]
 
 
 def worded(texts: Sequence[str]) -> list[Pair]:
@@ -169,7 +169,7 @@ def lined(texts: Sequence[str]) -> list[Pair]:
     turns = cycle([(origin, sex, at) for at in range(2) for origin in _FOREIGN for sex in range(2)])
     found = []
     for text, (origin, sex, at) in zip(texts, turns, strict=False):
-        title, german, other = ("Herr", "Frau")[sex], _NAMES["german"][at][sex], _NAMES[origin][at][sex]
+        title, german, other = ("Herr", "Frau")[sex], NAMES["german"][at][sex], NAMES[origin][at][sex]
         found += [
             _below("sex", "Patient, männlich, 64 Jahre", "Patientin, weiblich, 64 Jahre", text),
             _below("age", f"Alter {YOUNG} Jahre", f"Alter {OLD} Jahre", text),

@@ -48,6 +48,25 @@ def lists() -> dict[str, list[str]]:
     }
 
 
+def given_name(rng: random.Random) -> str:
+    """A given name, now and then one of no language."""
+    return rng.choice(lists()["given"]) if rng.random() < 0.9 else _foreign(rng)
+
+
+def family_name(rng: random.Random) -> str:
+    """A family name: of the list, put together from its parts, or of no language."""
+    draw = rng.random()
+    if draw < 0.45:
+        return rng.choice(lists()["family"])
+    if draw < 0.9:
+        return rng.choice(lists()["family_fronts"]) + rng.choice(lists()["family_backs"])
+    return _foreign(rng)
+
+
+def _foreign(rng: random.Random) -> str:
+    return "".join(rng.choices(_SYLLABLES, k=rng.randint(2, 3))).capitalize()
+
+
 def recombined(letter: Letter, rng: random.Random) -> Letter:
     """The letter about somebody else."""
     change = _Change(rng)
@@ -96,7 +115,7 @@ class _Change:
         known = self._words.get(word.casefold())
         if known is None:
             is_given = word.title() in self._given
-            known = self._words[word.casefold()] = self._new_given() if is_given else self._new_family()
+            known = self._words[word.casefold()] = given_name(self._rng) if is_given else family_name(self._rng)
         return self._as(word, known)
 
     def _as(self, word: str, other: str) -> str:
@@ -104,20 +123,6 @@ class _Change:
         if word.isupper() and len(word) > 1:
             return other.upper()
         return other.lower() if word.islower() else other
-
-    def _new_given(self) -> str:
-        return self._rng.choice(lists()["given"]) if self._rng.random() < 0.9 else self._foreign()
-
-    def _new_family(self) -> str:
-        draw = self._rng.random()
-        if draw < 0.45:
-            return self._rng.choice(lists()["family"])
-        if draw < 0.9:
-            return self._rng.choice(lists()["family_fronts"]) + self._rng.choice(lists()["family_backs"])
-        return self._foreign()
-
-    def _foreign(self) -> str:
-        return "".join(self._rng.choices(_SYLLABLES, k=self._rng.randint(2, 3))).capitalize()
 
     # ------------------------------------------------------------------------------------------ places
 
@@ -171,7 +176,7 @@ class _Change:
     def _address(self, text: str) -> str:
         def other(match: re.Match[str]) -> str:
             word = match.group()
-            return word if word in _KEPT_IN_ADDRESSES or len(word) < 3 else self._new_family().lower()
+            return word if word in _KEPT_IN_ADDRESSES or len(word) < 3 else family_name(self._rng).lower()
 
         return re.sub(r"[^\W\d_]+", other, text)
 

@@ -8,7 +8,18 @@ import pytest
 
 from medbertde.schema import load_schema, schema_ids
 from medbertde.types import Rationale, ReportRecord, State
-from train.augment import below_heading, cue_sentence, load_lexicon, merge, run_together, single_sentences, vary
+from train.augment import (
+    below_heading,
+    cue_sentence,
+    load_lexicon,
+    merge,
+    person_line,
+    run_together,
+    single_sentences,
+    vary,
+)
+from train.counterfactuals import NAMES
+from train.recombine import lists
 
 
 def marked(text: str, labels: dict[str, State], **evidence: str) -> ReportRecord:
@@ -189,3 +200,24 @@ class TestVariation:
         varied = {vary("Rechts Erguss, links kein Erguss", random.Random(seed)).lower() for seed in range(2_000)}
         assert "links erguss, rechts kein erguss" in varied
         assert not any(text.startswith("links") and ", links" in text for text in varied)
+
+
+def test_a_line_with_a_name_states_nothing_and_takes_turns_with_the_lines_of_the_lexicon() -> None:
+    lexicon, rng = load_lexicon("chest_xray"), random.Random(5)
+    assert lexicon
+    lines = [person_line(rng) for _ in range(300)]
+    assert not any(line.labels for line in lines)
+    assert len({line.text for line in lines}) > 290, "names of many lists and parts"
+    below = [
+        below_heading(ReportRecord("Kein Erguss.", labels={"Erguss": State.ABSENT}), lexicon, rng) for _ in range(200)
+    ]
+    named = [one for one in below if one.text.split(":")[0] not in lexicon.templates["headings"]]
+    assert 50 < len(named) < 120
+    assert all(one.text.endswith(": Kein Erguss.") and one.labels == {"Erguss": State.ABSENT} for one in below)
+
+
+def test_the_audit_asks_about_names_that_no_training_draws() -> None:
+    drawn = {*lists()["given"], *lists()["family"]}
+    asked = {word for pairs in NAMES.values() for pair in pairs for name in pair for word in name.split()}
+    assert len(asked) > 20
+    assert not asked & drawn

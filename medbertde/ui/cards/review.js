@@ -4,8 +4,11 @@
 // Server functions take one object and answer {ok: true, …} or {ok: false, message}. A decision counts once the server
 // said so; until then it stays on the screen under the same uuid. `sides()` has what differs between findings and spans.
 
+const alike = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
 async function fetchWaiting() {
   const answer = await server.waiting_reviews(request());
+  if (answer?.ok && alike(answer.reports, waiting)) return; // nobody's click meets a card that is drawn anew for nothing
   if (answer?.ok) waiting = answer.reports;
   else [said, failed] = [answer?.message ?? unreachable(), true];
   if (open && !waiting?.some((one) => one.id === open.item.id)) open = null;
@@ -152,7 +155,7 @@ function onMessage() {
   const moved = before.schema !== settings.schema || before.project !== settings.project;
   if (moved) [open, waiting, said] = [null, null, ""];
   if (moved || before.refresh !== settings.refresh) fetchWaiting();
-  else paint();
+  else if (!alike(before, settings)) paint();
 }
 
 const listeners = new AbortController();
