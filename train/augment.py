@@ -166,10 +166,10 @@ def _ending(gender: str, head: str) -> str:
     return "es" if head.endswith(("s", "d", "z")) else "s"
 
 
-def _several(lexicon: Lexicon, rng: random.Random, most: int) -> dict[str, tuple[str, str]]:
-    """One noun with its gender for each of 2 to `most` findings."""
+def _several(lexicon: Lexicon, rng: random.Random, most: int, least: int = 2) -> dict[str, tuple[str, str]]:
+    """One noun with its gender for each of `least` to `most` findings."""
     named = [label for label in lexicon.findings if _nouns(lexicon.findings[label])]
-    chosen = rng.sample(named, k=min(len(named), rng.randint(2, most)))
+    chosen = rng.sample(named, k=min(len(named), rng.randint(least, most)))
     return {label: rng.choice(_nouns(lexicon.findings[label])) for label in chosen}
 
 
@@ -191,14 +191,25 @@ def _question(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
 
 
 def _checklist(lexicon: Lexicon, rng: random.Random) -> ReportRecord:
-    """Findings one after the other, each ticked in the way of one house ("Erguss: nein, Pneumothorax: ja")."""
+    """Findings one after the other, each ticked in the way of one house ("Erguss: nein, Pneumothorax: ja, rechts").
+
+    A finding alone stands for a list with one line each, which is read line by line.
+    """
     ticks = dict(
         zip((State.PRESENT, State.ABSENT, State.UNCERTAIN), rng.choice(lexicon.templates["checklist"]), strict=True)
     )
-    nouns = _several(lexicon, rng, 4)
+    nouns = _several(lexicon, rng, 4, least=1)
     states = {label: rng.choice((State.PRESENT, State.ABSENT, State.ABSENT, State.UNCERTAIN)) for label in nouns}
-    ticked = [f"{noun}{ticks[states[label]]}" for label, (_, noun) in nouns.items()]
-    return ReportRecord(rng.choice((", ", "; ", " | ", " ", " - ")).join(ticked), labels=states)
+    ticked = [
+        f"{noun}{ticks[states[label]]}{_detail(lexicon, states[label], rng)}" for label, (_, noun) in nouns.items()
+    ]
+    return ReportRecord(rng.choice((", ", "; ", " | ", " ", " - ", " / ")).join(ticked), labels=states)
+
+
+def _detail(lexicon: Lexicon, state: State, rng: random.Random) -> str:
+    """Now and then where a ticked finding is."""
+    side = rng.choice(lexicon.templates["sides"])
+    return f", {side}" if side and state is State.PRESENT and rng.random() < 0.3 else ""
 
 
 def person_line(rng: random.Random) -> ReportRecord:

@@ -39,7 +39,6 @@ def build_model(base: LoadedModel, schema: Schema) -> PreTrainedModel:
         return base.model.requires_grad_(True)
     config = AutoConfig.from_pretrained(
         base.folder,
-        num_labels=len(outputs),
         id2label=dict(enumerate(outputs)),
         label2id={output: index for index, output in enumerate(outputs)},
         problem_type="multi_label_classification",
