@@ -240,11 +240,21 @@ def _require_sensible(args: argparse.Namespace) -> None:
 
 
 def _reference(loaded: LoadedModel, name: str | None) -> LoadedModel | None:
-    """The model to compare with: the one named, or the base of a language model where it is on this machine."""
+    """The model to compare with: the one named, or the base of a language model where it is on this machine.
+
+    A model that took its base's place on the disk has none any more: against itself every attack finds nothing.
+    """
     base = loaded.facts.lineage.base_model
     if not name and not (loaded.task is Task.FILL_MASK and base and Path(base).is_dir()):
         return None
     found = load(name or str(base))
+    if weights_hash(found.folder) == weights_hash(loaded.folder):
+        if not name:
+            return None
+        raise InvalidFile(
+            f"Das Vergleichsmodell ist {loaded.version} selbst. Bitte ein anderes nennen, das die Texte nicht kennt.",
+            f"The reference model is {loaded.version} itself. Please name another one that does not know the texts.",
+        )
     if found.task is not loaded.task or found.facts.schema_id != loaded.facts.schema_id:
         raise InvalidFile(
             f"Das Vergleichsmodell {found.version} hat eine andere Aufgabe oder ein anderes Schema als "

@@ -391,3 +391,23 @@ def test_a_reference_of_another_task_is_refused(
     given = ["--model", str(tiny_mlm_folder), "--reference", str(tiny_classifier_folder), "--corpus", str(tmp_path)]
     assert audit.main(given) == 2
     assert "another task" in capsys.readouterr().err
+
+
+def test_a_model_that_took_its_bases_place_is_compared_with_nothing_and_never_with_itself(
+    tiny_mlm_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    saved(load_checkpoint(tiny_mlm_folder), folder, base_model=str(folder))
+    names = ("in.jsonl", "out.jsonl")
+    files = [
+        write_reports(tmp_path / name, [ReportRecord(text) for text in random_texts(24, seed)])
+        for seed, name in enumerate(names)
+    ]
+    given = ["--model", str(folder), "--members", str(files[0]), "--non-members", str(files[1])]
+    assert audit.main(given) == 0
+    found = read_audit(folder)
+    assert found is not None
+    assert (found.reference, found.of("membership_auc")[0].value == 0.5) == ("", False)
+    assert "no_reference" in {remark.code for remark in found.remarks}
+    assert audit.main([*given, "--reference", str(folder)]) == 2
+    assert "itself" in capsys.readouterr().err
