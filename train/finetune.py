@@ -124,6 +124,16 @@ def train(folder: Path, watch: Watch = lambda _epoch, _loss: None) -> Metrics:
         return _train_on_spans(folder, config, schema, parts, watch)
     base = reading(load_checkpoint(Path(config.base_model)), config.reads)
     model = fit(build_model(base, schema), base, parts, config, schema, folder, watch)
+    metrics = conclude(folder, config, schema, parts, base, model)
+    if PartialState().is_main_process:
+        shutil.rmtree(state_folder(folder))
+    return metrics
+
+
+def conclude(
+    folder: Path, config: FinetuneConfig, schema: Schema, parts: Parts, base: LoadedModel, model: PreTrainedModel
+) -> Metrics:
+    """Calibrate a trained model on the validation reports, measure it on the test reports, write what a run gives."""
     pad_id = base.encoder.pad_id
     validation = examples(parts.validation, schema, base, config.uncertain)
     gold = np.array([example.targets for example in validation])
@@ -162,7 +172,6 @@ def train(folder: Path, watch: Watch = lambda _epoch, _loss: None) -> Metrics:
     before = asdict(measure(truth, old.scores, old.thresholds, schema.label_ids)) if old else None
     figures = {"new": asdict(metrics), "old": before, "reports": parts.sizes, "thresholds": thresholds}
     write_metrics(folder, figures | compared)
-    shutil.rmtree(state_folder(folder))
     return metrics
 
 

@@ -69,7 +69,7 @@ def chosen_words(page: Page) -> list[str]:
 
 
 def place_of_text(page: Page) -> list[float]:
-    """Where the text stands on the page and how high it is, found and measured in one go: drawing puts a new node there."""
+    """Where the text stands on the page and how high it is, measured in one go: drawing puts a new node there."""
     node = "document.querySelector('.mr-text')"
     return page.evaluate(f"() => [{node}.getBoundingClientRect().top + scrollY, {node}.offsetHeight]")
 
