@@ -47,12 +47,22 @@ models: .venv/.run  ## rebuild the embedded models from the report sources (docs
 	$(MAKE) classifier-chest-ct SCHEMA=chest_ct
 	$(MAKE) deidentifier
 
-# One fine-tuning: the recipe and the reports into a run folder, its checkpoint to the embedded models.
+# One fine-tuning: $(call fine_tune,run folder,recipe,seed).
+define fine_tune
+	rm -rf $(1) && mkdir -p $(1)
+	sed 's/"seed": [0-9]*/"seed": $(3)/' train/recipes/$(2).json > $(1)/config.json
+	cp $(REPORTS)/$(SCHEMA).jsonl $(1)/labels.jsonl
+	$(BIN)/python -m train.finetune $(1)
+endef
+
+# A first fine-tuning, two that go on from it, and the mean of the three, whose checkpoint goes to the embedded models.
 classifier-%: .venv/.run
-	rm -rf build/mini-$* && mkdir -p build/mini-$*
-	cp train/recipes/mini-$*.json build/mini-$*/config.json
-	cp $(REPORTS)/$(SCHEMA).jsonl build/mini-$*/labels.jsonl
-	$(BIN)/python -m train.finetune build/mini-$*
+	$(call fine_tune,build/mini-$*-1,mini-$*,1)
+	$(call fine_tune,build/mini-$*-2,mini-$*-on,2)
+	$(call fine_tune,build/mini-$*-3,mini-$*-on,3)
+	rm -rf build/mini-$* && mkdir build/mini-$*
+	cp build/mini-$*-1/config.json build/mini-$*-1/labels.jsonl build/mini-$*
+	$(BIN)/python -m train.soup build/mini-$* $(foreach run,1 2 3,build/mini-$*-$(run)/checkpoint)
 	rm -rf data/models/mini-$* && cp -r build/mini-$*/checkpoint data/models/mini-$*
 
 DEIDENTIFIER := build/deidentifier

@@ -1,10 +1,11 @@
-"""The way of `make models`, short: report files → vocabulary → language model → classifier that reads by sentence."""
+"""The way of `make models`, short: report files → vocabulary → language model → three fine-tunings → their mean."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from medbertde.inference.classify import classify
 from medbertde.report_file import read_records
 from medbertde.settings import ROOT
 from medbertde.types import Reading, Task
-from train import finetune, pretrain
+from train import finetune, pretrain, soup
 from train.pretrain_config import MINI, PretrainConfig
 from train.tokenizer import train_tokenizer
 
@@ -47,20 +48,24 @@ def test_the_recipes_lead_from_report_sources_to_a_classifier(schema_id: str, tm
     pretrain.train(PretrainConfig([reports, statements], base, str(tmp_path / "tokenizer"), TINY, half=True))
     assert load_checkpoint(base).task is Task.FILL_MASK
 
-    run = tmp_path / "run"
-    run.mkdir()
-    recipe = json.loads((RECIPES / f"mini-{schema_id.replace('_', '-')}.json").read_text(encoding="utf-8"))
-    short = {
-        "epochs": 1,
-        "precision": "no",
-        "run_together": 5,
-        "cues": 5,
-        "base_model": str(base),
-        "statements": [str(statements)],
-    }
-    (run / "config.json").write_text(json.dumps(recipe | short), encoding="utf-8")
-    (run / "labels.jsonl").write_bytes(reports.read_bytes())
-    finetune.train(run)
-    model = load_checkpoint(run / "checkpoint")
+    short = {"epochs": 1, "precision": "no", "run_together": 5, "cues": 5, "statements": [str(statements)]}
+    recipe = f"mini-{schema_id.replace('_', '-')}"
+    first = run_folder(recipe, reports, short | {"base_model": str(base)})
+    finetune.train(first)
+    again = run_folder(f"{recipe}-on", reports, short | {"base_model": str(first / "checkpoint")})
+    finetune.train(again)
+    averaged = run_folder(recipe, reports, short | {"base_model": str(base)}, name="mean")
+    soup.soup(averaged, [first / "checkpoint", again / "checkpoint"])
+    model = load_checkpoint(averaged / "checkpoint")
     assert model.facts.reads is Reading.SENTENCES
     assert set(classify(model, ["Kein Pneumothorax."])[0].scores) == set(model.thresholds)
+
+
+def run_folder(recipe: str, reports: Path, changed: dict[str, Any], name: str = "") -> Path:
+    """A run folder beside the reports with a shipped recipe, some of it changed."""
+    folder = reports.parent / (name or recipe)
+    folder.mkdir()
+    config = json.loads((RECIPES / f"{recipe}.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | changed), encoding="utf-8")
+    (folder / "labels.jsonl").write_bytes(reports.read_bytes())
+    return folder
