@@ -47,10 +47,11 @@ def test_a_study_date_an_initial_or_an_eponym_is_none(text: str) -> None:
     assert not told(text)
 
 
-def test_fictional_reports_without_names_raise_no_alarm() -> None:
-    alarms = [text for pattern in ("statements_*", "queue_*") for text in report_texts(pattern) if told(text)]
-    assert all("Dr." in text for text in alarms)
-    assert len(alarms) <= 3
+def test_of_36000_statements_without_names_two_at_most_raise_an_alarm() -> None:
+    texts = [text for pattern in ("statements_*", "queue_*") for text in report_texts(pattern)]
+    alarms = [text for text in texts if "Dr." not in text and told(text)]
+    assert len(texts) > 36_000
+    assert len(alarms) <= 2, alarms
 
 
 def test_what_cannot_be_read_in_time_counts_as_naming_someone(monkeypatch: pytest.MonkeyPatch) -> None:
