@@ -95,7 +95,7 @@ def test_a_question_that_crosses_with_the_end_is_confirmed_after_the_browser_has
                 order.append("end")
                 confirmed.append(asyncio.create_task(streams.asked("page")))
                 confirmed[0].add_done_callback(lambda _task: order.append("confirmed"))
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.1)  # longer than `crossing_s`, which counts from the end of sending
                 order.append("read")
 
         async def receive() -> Message:

@@ -16,7 +16,7 @@ from medbertde.services.ordering import OrderingStatus
 from medbertde.services.team import NewProject, ProjectView
 from medbertde.types import Conflict, ModelUnavailable, Role, Rules, User, WorkOrder
 from medbertde.ui import team_view
-from medbertde.ui.view import PRIVATE, caller, refusals
+from medbertde.ui.view import FOLLOWING, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
 POLL_S = 1.0
@@ -121,7 +121,7 @@ class Projects:
         following = [self.said, self.timer, self.start, self.cancel]
         self.start.click(start, [language, project, self.order], following, **PRIVATE)
         self.cancel.click(cancel, language, None, **PRIVATE)
-        self.timer.tick(follow, here, [*following, summary], **PRIVATE)
+        self.timer.tick(follow, here, [*following, summary], **FOLLOWING)
 
     def _connect_people(
         self, services: Services, here: Sequence[Block], refresh: Callable[..., Updates], everything: Sequence[Block]

@@ -15,7 +15,7 @@ from medbertde.ui.card import Card
 from medbertde.ui.header import header_line, slot_titles
 from medbertde.ui.model_view import choices_value, switch_value
 from medbertde.ui.switch import on_switch
-from medbertde.ui.view import PRIVATE, caller, refusals
+from medbertde.ui.view import FOLLOWING, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
 POLL_S = 0.5
@@ -117,7 +117,7 @@ def _connect_changes(services: Services, parts: _Parts, language: gr.Radio) -> N
     where = [language, parts.slot]
     parts.models.choose(choose, where, parts.shown, **PRIVATE)
     gr.on([parts.use.click, parts.typed.submit], use_typed, [*where, parts.typed], parts.shown, **PRIVATE)
-    following = parts.timer.tick(poll, [*where, parts.asked, parts.going], parts.shown, **PRIVATE)
+    following = parts.timer.tick(poll, [*where, parts.asked, parts.going], parts.shown, **FOLLOWING)
     following.failure(stop, language, parts.shown, **PRIVATE)
 
 

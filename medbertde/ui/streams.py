@@ -15,7 +15,7 @@ from contextlib import suppress
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PATIENCE_S = 1.5  # how long the end is held back; longer than the page waits between two looks at a training
-CROSSING_S = 0.4  # how long after an end a question is confirmed at the earliest
+CROSSING_S = 0.4  # how long after an end was sent a question is confirmed at the earliest
 _END = b'"msg":"close_stream"'  # not in an answer: quotes within a text are escaped there
 
 
@@ -48,12 +48,14 @@ class Streams:
             self._open[session_hash].discard(more)
             if not self._open[session_hash]:
                 del self._open[session_hash]
-        self._end(session_hash)
-        await stream.close()
-
-    def _end(self, session_hash: str) -> None:
-        """Nothing more is answered in this stream; let questions wait for a moment."""
         read = self._ended[session_hash] = asyncio.Event()
+        try:
+            await stream.close()
+        finally:
+            self._forget_later(session_hash, read)
+
+    def _forget_later(self, session_hash: str, read: asyncio.Event) -> None:
+        """The end has been sent; questions wait until the browser has had time to read it."""
 
         def forget() -> None:
             read.set()

@@ -17,7 +17,7 @@ from medbertde.ui.header import header_line
 from medbertde.ui.switch import on_switch
 from medbertde.ui.training_choices import ChoiceParts, build_choices, choices_of, connect_choices, preview_of
 from medbertde.ui.training_result import EarlierParts, ResultParts, build_earlier, build_result
-from medbertde.ui.view import PRIVATE, caller, refusals
+from medbertde.ui.view import FOLLOWING, PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
 
 ABOUT = Text(
@@ -141,7 +141,7 @@ def _connect_run(services: Services, parts: _Parts, language: gr.Radio) -> None:
     going.start.click(start, started, parts.live, **PRIVATE)
     going.cancel.click(on_shown(training.cancel), asked, parts.live, **PRIVATE)
     going.resume.click(on_shown(training.resume), asked, parts.live, **PRIVATE)
-    parts.timer.tick(on_shown(lambda _user, _run_id: None), asked, parts.live, **PRIVATE)
+    parts.timer.tick(on_shown(lambda _user, _run_id: None), asked, parts.live, **FOLLOWING)
     parts.earlier.runs.choose(look, [language, parts.choices.schema], parts.live, **PRIVATE)
 
 

@@ -25,6 +25,8 @@ REFUSED = Text("Nicht möglich", "Not possible")
 NO_REQUEST: gr.Request = None  # type: ignore[assignment]
 NO_EVENT: gr.EventData = None  # type: ignore[assignment]
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# For timers: with Gradio's "once" a single lost answer ends all looks for good; the next one brings it along instead.
+FOLLOWING = PRIVATE | {"trigger_mode": "multiple"}
 SIMULTANEOUS: dict[str, Any] = {"concurrency_id": "classify", "concurrency_limit": 8}  # the runtime joins them
 MODEL_CALL: dict[str, Any] = {**PRIVATE, "concurrency_id": "model"}  # one answer of a model at a time
 

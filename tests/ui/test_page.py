@@ -89,6 +89,14 @@ def test_a_tab_opened_only_after_the_switch_works_in_the_other_language(site: Si
     expect(page.locator(".ma-empty h3")).to_have_text("No reports for Chest X-ray yet")
 
 
+def test_a_lost_answer_does_not_end_what_the_page_follows(site: Site) -> None:
+    page = site.open()
+    config = page.request.get(f"{site.url}config").json()
+    ticks = [each for each in config["dependencies"] if any(event == "tick" for _, event in each["targets"])]
+    assert len(ticks) == 3
+    assert {each["trigger_mode"] for each in ticks} == {"multiple"}, "with once, one lost answer would be the last"
+
+
 def test_the_switch_asks_the_server_once_and_not_for_every_part_of_the_page(site: Site) -> None:
     page = site.open("Klassifikation")
     asked: list[str] = []
