@@ -2,8 +2,9 @@
 
 The model that learns from them must know how a name stands in a letter, not which names there are.
 
-Owns the lists of `data/letters/recombination.yaml` and how each kind of mark is changed; the same word becomes the same
-other word throughout a letter, with its case and its genitive -s. Knows nothing of typing errors (`train.scuffed`).
+Owns the lists of `data/letters/recombination.yaml`, names drawn from them, and how each kind of mark is changed; the
+same word becomes the same other word throughout a letter, with its case and its genitive -s. Knows nothing of typing
+errors (`train.scuffed`).
 """
 
 from __future__ import annotations
