@@ -2,7 +2,7 @@
 
 Import, eight annotators who save and take the next report (through the services, then through HTTP), export and search,
 on SQLite and on PostgreSQL; `--reports 1000000` fills the database up to that number first. The whole way is measured:
-roles, validation, leases, audit; no model is loaded, as in the systems of shared/ANNOTATION.md. Not a test: figures
+roles, validation, leases, audit; no model is loaded, as in the systems of docs/annotation-speed.md. Not a test: figures
 belong to the machine that is named in the table and to how busy it was.
 """
 

@@ -86,13 +86,19 @@ class Order:
 
 
 def load(name: str) -> LoadedModel:
-    """A model that may be audited; `AuditRefused` for the weights of GerMedBERT and what was made from them."""
+    """A model that may be audited; `AuditRefused` for what comes from GerMedBERT's weights and for models of spans."""
     if not Path(name).is_dir() and germedbert.is_named(name):
         raise _forbidden(name)
     folder = resolve(name)
     if germedbert.comes_from(folder):
         raise _forbidden(name)
-    return load_checkpoint(folder, name=name)
+    loaded = load_checkpoint(folder, name=name)
+    if loaded.task is Task.NER:
+        raise AuditRefused(
+            f"{loaded.version} markiert Wörter. Geprüft werden Sprachmodelle und Modelle, die Befunde klassifizieren.",
+            f"{loaded.version} marks words. Language models and models that classify reports are audited.",
+        )
+    return loaded
 
 
 def _forbidden(name: str) -> AuditRefused:

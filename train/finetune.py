@@ -1,7 +1,7 @@
 """Fine-tune a multi-label classifier with states from labelled reports, or a tagger from reports with spans.
 
     python -m train.finetune runs/20260101-120000
-    torchrun --nproc-per-node 8 -m train.finetune runs/20260101-120000
+    torchrun --nproc-per-node 8 -m -- train.finetune runs/20260101-120000
 
 The run folder is the contract. In: `config.json` (`FinetuneConfig`) and `labels.jsonl` (a frozen export). Out:
 `progress.jsonl` (a line per step and per epoch), `metrics.json` (old and new model on the same held-out reports, with
@@ -9,8 +9,9 @@ intervals and a paired test), `held_out.jsonl` (both models' scores for each of 
 that the new model doubts) and `checkpoint/`, which appears only when it is complete. A run that was killed goes on
 where it was when it is started again (`state/`). The job opens no database and needs no network.
 
-Against the published protocol (FACTS): thresholds, temperature and the kept epoch are chosen on validation reports
-only, the best epoch is kept, reports without any label take part, and long reports are read in windows to their end.
+Against the published protocol (docs/training.md): thresholds, temperature and the kept epoch are chosen on validation
+reports only, the best epoch is kept, reports without any label take part, and long reports are read in windows to their
+end.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
     python -m train.pretrain --tokenizer build/tokenizer --out build/mini data/reports/*.jsonl
     python -m train.pretrain --base GerMedBERT/medbert-512 --epochs 3 --rate 5e-5 --out build/ours reports.jsonl
-    torchrun --nproc-per-node 8 -m train.pretrain --preset medbert --tokenizer build/tok30k --out build/full corpus/
+    torchrun --nproc-per-node 8 -m -- train.pretrain --preset medbert --tokenizer build/tok30k --out build/full corpus/
 
 One CPU, one GPU or many processes run the same steps: a step's batch is divided over them and accumulated. One document
-in fifty is held out, chosen by its hash; the weights with the lowest held-out loss are kept. `--out` gets the model,
-`<out>.state` beside it what `--resume` needs, until the run is over. docs/pretraining.md has recipes and figures.
+in fifty (`medbert`: in 2,000) is held out, chosen by its hash; the weights with the lowest held-out loss are kept.
+`--out` gets the model, `<out>.state` beside it what `--resume` needs, until the run is over. docs/pretraining.md has
+recipes and figures.
 """
 
 from __future__ import annotations

@@ -55,6 +55,7 @@ COLUMNS = {
     "f1_uncertainty": "uncertainty F1",
     "ece": "ECE",
 }
+GROUP_COLUMNS = ("f1_macro", "f1_micro", "f1_negation", "f1_uncertainty")
 
 Figures = dict[str, Interval | None]
 
@@ -80,12 +81,15 @@ class FindingRow:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """How well a kind of reports is read."""
+    """How well a kind of reports is read; None where it has no such finding and none was told."""
 
     kind: str
     name: str
     reports: int
+    f1_macro: float | None
     f1_micro: float | None
+    f1_negation: float | None
+    f1_uncertainty: float | None
 
 
 @dataclass(frozen=True)
@@ -225,19 +229,27 @@ KINDS: dict[str, Callable[[ReportRecord], str]] = {
 
 
 def by_group(test: Sequence[ReportRecord], gold: Ints, answer: Answers, kind: str) -> tuple[GroupRow, ...]:
-    """Micro F1 of "present" per style, length or source, the largest group first; rare ones stand together."""
+    """F1 per style, length or source, the largest group first; rare ones stand together."""
     names = np.array([KINDS[kind](record) for record in test])
     sizes = {name: int((names == name).sum()) for name in sorted(set(names.tolist()))}
     rare = [name for name, size in sizes.items() if size < FEWEST_OF_A_KIND]
     groups = {name: names == name for name in sizes if name not in rare}
     if rare:
         groups[f"others ({len(rare)})"] = np.isin(names, rare)
-    rows = []
-    for name, members in groups.items():
-        weights = members.astype(np.float64)[None]
-        value = float(count(weights, gold == 1, answer.states == 1).micro_f1()[0])
-        rows.append(GroupRow(kind, name, int(members.sum()), None if np.isnan(value) else value))
+    rows = [GroupRow(kind, name, int(members.sum()), **_f1s(gold, answer, members)) for name, members in groups.items()]
     return tuple(sorted(rows, key=lambda row: (-row.reports, row.name)))
+
+
+def _f1s(gold: Ints, answer: Answers, members: np.ndarray) -> dict[str, float | None]:
+    weights = members.astype(np.float64)[None]
+    present, uncertain, absent = (count(weights, gold == code, answer.states == code) for code in (1, 2, 3))
+    found = {
+        "f1_macro": present.macro(present.f1()),
+        "f1_micro": present.micro_f1(),
+        "f1_negation": absent.micro_f1(),
+        "f1_uncertainty": uncertain.micro_f1(),
+    }
+    return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in found.items()}
 
 
 # ---------------------------------------------------------------------------------------------- tables
@@ -248,7 +260,10 @@ def markdown(quality: Quality, *, command: str, machine: str, day: str) -> str:
     methods = [[method, *(_cell(found[column]) for column in COLUMNS)] for method, found in quality.methods.items()]
     first = next(iter(quality.methods))
     findings = [[row.label, str(row.positives), _cell(row.auroc), _cell(row.f1)] for row in quality.findings]
-    groups = [[row.kind, row.name, str(row.reports), _cell(row.f1_micro)] for row in quality.groups]
+    groups = [
+        [row.kind, row.name, str(row.reports), *(_cell(getattr(row, name)) for name in GROUP_COLUMNS)]
+        for row in quality.groups
+    ]
     return (
         "\n\n".join(
             [
@@ -262,7 +277,7 @@ def markdown(quality: Quality, *, command: str, machine: str, day: str) -> str:
                 f"## {first} by finding",
                 _table(["finding", "positives", "AUROC", "F1"], findings),
                 f"## {first} by kind of report",
-                _table(["by", "kind", "reports", "micro F1"], groups),
+                _table(["by", "kind", "reports", *(COLUMNS[name] for name in GROUP_COLUMNS)], groups),
             ]
         )
         + "\n"

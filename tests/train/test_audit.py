@@ -375,6 +375,11 @@ def test_a_model_made_from_germedbert_is_not_audited_nor_compared_with(
     assert read_audit(made) is read_audit(own) is None
 
 
+def test_a_model_of_spans_is_not_audited(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert audit.main(["--model", str(tiny.tagger_folder(tmp_path / "tagger"))]) == 2
+    assert "marks words" in capsys.readouterr().err
+
+
 def test_a_model_whose_texts_nobody_names_is_refused(tiny_mlm_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main(["--model", str(tiny_mlm_folder)]) == 2
     assert "--corpus" in capsys.readouterr().err

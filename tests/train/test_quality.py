@@ -142,6 +142,15 @@ class TestRows:
             ("below 300 characters", 1.0),
         ]
 
+    def test_all_three_states_are_measured_by_kind(self) -> None:
+        test = [ReportRecord(str(number), meta={"source": "a" if number < 3 else "b"}) for number in range(6)]
+        gold = np.array([[1, 3], [2, 3], [3, 0], [1, 0], [1, 0], [0, 0]])
+        said = np.array([[1, 3], [2, 0], [0, 0], [1, 0], [0, 0], [0, 0]])
+        first, second = by_group(test, gold, Answers("m", said), "source")
+        assert (first.f1_macro, first.f1_micro, first.f1_uncertainty) == (1.0, 1.0, 1.0)
+        assert first.f1_negation == pytest.approx(2 * 1 / (2 * 1 + 2))
+        assert (second.f1_micro, second.f1_negation, second.f1_uncertainty) == (pytest.approx(2 / 3), None, None)
+
 
 def test_codes_tell_the_four_states_apart() -> None:
     found = codes([{"Erguss": State.PRESENT}, {"Tubus": State.UNCERTAIN}, {"Erguss": State.ABSENT}], LABELS)
