@@ -18,14 +18,13 @@ from pathlib import Path
 from medbertde.report_file import to_json
 from medbertde.schema import Schema, load_schema
 from medbertde.text import clean, content_hash, sentences
-from medbertde.types import Rationale, ReportRecord, State, UserError
+from medbertde.types import STRENGTH, Rationale, ReportRecord, State, UserError
 
 FOLDER = Path(__file__).parent / "reports"
 SCHEMA_OF = {"xray": "chest_xray", "ct": "chest_ct", "text": None}
 _MARKS = re.compile(r"\{([^{}]*)\}")
 _MARK = re.compile(r"(!?)([A-Za-z][A-Za-z0-9_]*)([-+?])")
 _STATE = {"+": State.PRESENT, "?": State.UNCERTAIN, "-": State.ABSENT}
-_STRENGTH = {State.PRESENT: 3, State.UNCERTAIN: 2, State.ABSENT: 1}
 
 
 class SourceError(ValueError):
@@ -74,7 +73,7 @@ def _read_marks(
             spans.append(Rationale(label, start, end, state))
             if force:
                 forced[label] = state
-            strongest[label] = max(strongest.get(label, state), state, key=_STRENGTH.__getitem__)
+            strongest[label] = max(strongest.get(label, state), state, key=STRENGTH.__getitem__)
         previous = end
     order = schema.label_ids if schema else ()
     labels = strongest | forced

@@ -52,6 +52,16 @@ class Likeness:
     sentences: int
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """The training text as test parts are compared with it: its reports with their 3-grams, and all its sentences."""
+
+    reports: Sequence[ReportRecord]
+    known: Sequence[Grams]
+    holders: Mapping[tuple[str, ...], list[int]]
+    sentences: frozenset[str]
+
+
 def read_parts(folder: Path = FOLDER) -> dict[str, list[ReportRecord]]:
     """The reports of every part in the order of the tables; a file that is not there is an empty part."""
     names = [prefix + schema for prefix in ("", "statements_", "test_", "queue_") for schema in schema_ids()]
@@ -98,9 +108,13 @@ def _size(records: Sequence[ReportRecord]) -> tuple[int, ...]:
     return (
         len(texts),
         sum(len(sentences(text)) for text in texts),
-        sum(len(text.split()) for text in texts),
+        _word_count(records),
         sum(len(text.encode()) for text in texts),
     )
+
+
+def _word_count(records: Sequence[ReportRecord]) -> int:
+    return sum(len(record.text.split()) for record in records)
 
 
 def _size_cells(size: Sequence[int]) -> list[str]:
@@ -123,7 +137,7 @@ def findings(parts: Parts, schema: Schema) -> str:
 def modalities(parts: Parts) -> str:
     """Documents and words per modality."""
     grouped = _grouped(_all(parts), "modality")
-    rows = [[name, f"{len(records):,}", f"{_size(records)[2]:,}"] for name, records in sorted(grouped.items())]
+    rows = [[name, f"{len(records):,}", f"{_word_count(records):,}"] for name, records in sorted(grouped.items())]
     return _table(["modality", "documents", "words"], rows)
 
 
@@ -133,7 +147,7 @@ def sources(parts: Parts) -> str:
     for name, records in parts.items():
         for source, own in sorted(_grouped(records, "source").items(), key=_numbered):
             chosen = {record.meta["style"] for record in own if "style" in record.meta}
-            rows.append([f"`{source}`", f"`{name}`", f"{len(own):,}", f"{_size(own)[2]:,}", str(len(chosen) or "–")])
+            rows.append([f"`{source}`", f"`{name}`", f"{len(own):,}", f"{_word_count(own):,}", str(len(chosen) or "–")])
     return _table(["source", "part", "documents", "words", "styles"], rows)
 
 
@@ -208,11 +222,11 @@ def evidence(parts: Parts) -> str:
 def duplicates(parts: Parts) -> str:
     """How near each test part comes to the training text."""
     training, banks = _training(parts), [one for name in parts if name.startswith("statements_") for one in parts[name]]
-    rows = []
+    known, rows = learnt(training, banks), []
     for schema_id in schema_ids():
         tested = parts[f"test_{schema_id}"]
         if tested and training:
-            found = likeness(tested, training, banks)
+            found = likeness(tested, known)
             nearest = max(found.closest, key=lambda pair: pair.jaccard)
             typical = median(pair.jaccard for pair in found.closest)
             rows.append(
@@ -279,21 +293,23 @@ def _training(parts: Parts) -> list[ReportRecord]:
 # ---------------------------------------------------------------------------------------------- likeness
 
 
-def likeness(
-    tested: Sequence[ReportRecord], training: Sequence[ReportRecord], banks: Sequence[ReportRecord] = ()
-) -> Likeness:
-    """Compare every test report with every training report, and the test sentences with those of `banks` too."""
+def learnt(training: Sequence[ReportRecord], banks: Sequence[ReportRecord] = ()) -> Learnt:
+    """The training reports ready to be compared with; `banks` add their sentences."""
     known = [grams(record.text) for record in training]
-    holders = _holders(known)
+    every = frozenset(sentence for record in [*training, *banks] for sentence in _sentences(record.text))
+    return Learnt(training, known, _holders(known), every)
+
+
+def likeness(tested: Sequence[ReportRecord], training: Learnt) -> Likeness:
+    """Compare every test report with every training report, and the test sentences with those of the banks too."""
     closest, similar = [], 0
     for record in tested:
-        ranked = jaccards(grams(record.text), known, holders)
+        ranked = jaccards(grams(record.text), training.known, training.holders)
         best = max(ranked, key=ranked.__getitem__, default=0)  # shares no 3-gram with any: any is as near
-        closest.append(Pair(record.id or "", training[best].id or "", ranked.get(best, 0.0)))
+        closest.append(Pair(record.id or "", training.reports[best].id or "", ranked.get(best, 0.0)))
         similar += sum(value > SIMILAR for value in ranked.values())
-    learnt = {sentence for record in [*training, *banks] for sentence in _sentences(record.text)}
     asked = [sentence for record in tested for sentence in _sentences(record.text)]
-    return Likeness(tuple(closest), similar, sum(sentence in learnt for sentence in asked), len(asked))
+    return Likeness(tuple(closest), similar, sum(sentence in training.sentences for sentence in asked), len(asked))
 
 
 def grams(text: str, size: int = 3) -> Grams:
