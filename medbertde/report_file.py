@@ -314,15 +314,6 @@ def span_fields(span: Rationale) -> dict[str, str | int]:
     return plain | {name: word.value for name, word in known.items() if word}
 
 
-def to_csv(records: Iterable[ReportRecord], schema: Schema) -> Iterator[str]:
-    """The records as lines of a `.csv` file, one column per finding; cells that a spreadsheet would run are escaped."""
-    yield csv_line(["id", "modality", "text", *(LABEL_COLUMN + label for label in schema.label_ids), "meta"])
-    for record in records:
-        states = [record.labels[label].value if label in record.labels else "" for label in schema.label_ids]
-        meta = json.dumps(dict(record.meta), ensure_ascii=False)
-        yield csv_line([record.id or "", record.modality or "", record.text, *states, meta])
-
-
 def csv_line(cells: Iterable[str]) -> str:
     r"""One CSV line with its line end, formulas neutralised by an apostrophe that `read_reports` takes off again.
 
@@ -330,8 +321,13 @@ def csv_line(cells: Iterable[str]) -> str:
     "'=1+1,Kein Pneu.\r\n"
     """
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(f"'{cell}" if is_formula(cell) else cell for cell in cells)
+    csv.writer(buffer).writerow(map(with_apostrophe, cells))
     return buffer.getvalue()
+
+
+def with_apostrophe(cell: str) -> str:
+    """The cell as a spreadsheet will not run it."""
+    return f"'{cell}" if is_formula(cell) else cell
 
 
 def is_formula(cell: str) -> bool:
@@ -340,5 +336,5 @@ def is_formula(cell: str) -> bool:
 
 
 def without_apostrophe(cell: str) -> str:
-    """The cell as it was before `csv_line` neutralised it."""
+    """The cell as it was before `with_apostrophe`."""
     return cell[1:] if cell.startswith("'") and is_formula(cell) else cell

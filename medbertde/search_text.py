@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from medbertde.text import normalise
 from medbertde.types import InvalidText
 
 ACCENTED, PLAIN = "äöüéèêëáàâãåçíìîïñóòôõúùû", "aoueeeeaaaaaciiiinoooouuu"
@@ -48,9 +49,12 @@ def words(folded: str) -> list[str]:
 def terms(query: str) -> tuple[str, ...]:
     """The folded words and "phrases" of a query; empty for an empty query. `InvalidText` says what cannot work.
 
+    The query is read like the reports (`text.normalise`), so it finds what they hold and no broken characters go on.
+
     >>> terms('Erguss „kein  Nachweis“')
     ('erguss', 'kein nachweis')
     """
+    query = normalise(query)
     if len(query) > MAX_QUERY_CHARS:
         raise InvalidText(
             f"Die Suche hat {len(query)} Zeichen, erlaubt sind {MAX_QUERY_CHARS}. Bitte kürzer suchen.",

@@ -20,6 +20,9 @@ class State(StrEnum):
     ABSENT = "absent"
 
 
+STRENGTH = {State.PRESENT: 3, State.UNCERTAIN: 2, State.ABSENT: 1}  # of several mentions the strongest counts
+
+
 class Task(StrEnum):
     """What a model can do."""
 
@@ -340,16 +343,6 @@ class Attribution:
     baseline_logit: float = 0.0
     probability: float = 0.0
     passages: tuple[AttributedPassage, ...] = ()
-
-    @property
-    def passages_for(self) -> tuple[AttributedPassage, ...]:
-        """The passages that speak for the target, the strongest first."""
-        return tuple(sorted((each for each in self.passages if each.score > 0), key=lambda each: -each.score))
-
-    @property
-    def passages_against(self) -> tuple[AttributedPassage, ...]:
-        """The passages that speak against it, the strongest first."""
-        return tuple(sorted((each for each in self.passages if each.score < 0), key=lambda each: each.score))
 
 
 @dataclass(frozen=True)

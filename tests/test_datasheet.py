@@ -85,7 +85,8 @@ def test_sources_are_in_the_order_of_their_numbers(folder: Path) -> None:
 class TestLikeness:
     def test_the_closest_report_is_the_one_that_shares_most_3_grams(self, folder: Path) -> None:
         parts = datasheet.read_parts(folder)
-        found = datasheet.likeness(parts["test_chest_xray"], parts["chest_xray"], parts["statements_chest_xray"])
+        training = datasheet.learnt(parts["chest_xray"], parts["statements_chest_xray"])
+        found = datasheet.likeness(parts["test_chest_xray"], training)
         # "Erguss links . Herz groß ." and "… klein .": 4 3-grams each, 2 shared
         assert found.closest[0] == datasheet.Pair("test_xray-001", "xray_a-001", pytest.approx(2 / 6))
         assert found.closest[1].jaccard == 0.0
@@ -93,7 +94,8 @@ class TestLikeness:
 
     def test_a_copy_is_a_similar_pair_whatever_its_case_and_layout(self) -> None:
         training = [report("xray_a-001", "Kein Erguss, kein Pneu."), report("xray_a-002", "Herz groß.")]
-        found = datasheet.likeness([report("test_xray-001", "KEIN Erguss,\nkein  Pneu.")], training)
+        tested = [report("test_xray-001", "KEIN Erguss,\nkein  Pneu.")]
+        found = datasheet.likeness(tested, datasheet.learnt(training))
         assert found.closest == (datasheet.Pair("test_xray-001", "xray_a-001", 1.0),)
         assert found.similar == 1
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from medbertde.report_file import Row, csv_line, read_records, read_reports, to_csv, to_json
+from medbertde.report_file import Row, csv_line, read_records, read_reports, to_json
 from medbertde.schema import load_schema
 from medbertde.types import InvalidFile, Rationale, ReportRecord, State
 
@@ -305,7 +305,10 @@ class TestWriting:
         assert record("a.jsonl", to_json(self.RECORD)) == self.RECORD
 
     def test_a_table_is_read_back_as_it_was_but_for_the_rationales(self) -> None:
-        read = record("a.csv", "".join(to_csv([self.RECORD], SCHEMA)))
+        states = {f"label:{label}": state.value for label, state in self.RECORD.labels.items()}
+        cells = {"id": "=r1", "modality": "xray", "text": self.RECORD.text, **states}
+        cells["meta"] = json.dumps(dict(self.RECORD.meta))
+        read = record("a.csv", csv_line(cells) + csv_line(cells.values()))
         assert read == ReportRecord(
             self.RECORD.text, "=r1", "xray", self.RECORD.labels, rationales=(), meta=self.RECORD.meta
         )
@@ -320,10 +323,6 @@ class TestWriting:
     @pytest.mark.parametrize("cell", ["Kein Pneu.", "'s ist frei", "1-2", "", "'"])
     def test_other_cells_stay_as_they_are(self, cell: str) -> None:
         assert next(csv.reader([csv_line([cell, "x"])]))[0] == cell
-
-    def test_a_table_has_one_column_per_finding_in_the_schemas_order(self) -> None:
-        header = next(csv.reader(to_csv([], SCHEMA)))
-        assert header == ["id", "modality", "text", *(f"label:{label}" for label in SCHEMA.label_ids), "meta"]
 
 
 def test_a_trusted_file_with_a_wrong_row_is_refused_with_file_and_row(tmp_path: Path) -> None:

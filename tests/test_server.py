@@ -247,6 +247,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(anna: httpx.Clien
         assert "Erlaubt sind 8 MB" in answer.json()["detail"]
     login = anna.post("/login", data={"username": "a" * 20_000, "password": "x"})
     assert login.status_code == 413
+    assert "Erlaubt sind 16 kB" in login.json()["detail"]
 
 
 def test_an_upload_is_limited_as_a_whole_and_leaves_nothing_behind(site: Site, anna: httpx.Client) -> None:

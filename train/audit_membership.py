@@ -21,9 +21,8 @@ from medbertde.schema import Schema
 from medbertde.text import content_hash
 from medbertde.types import ReportRecord, TrainingRefused
 from train import tfidf
-from train.audit_scores import cross_entropy
 from train.dataset import targets
-from train.evaluate import Floats
+from train.evaluate import Floats, cross_entropy
 from train.intervals import Interval, auroc, interval, resamples
 
 RESAMPLES, SEED = 1_000, 20_260_101

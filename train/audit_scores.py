@@ -21,7 +21,7 @@ from medbertde.text import MASK
 from medbertde.types import InvalidFile, ReportRecord
 from train.classifier import predict_logits
 from train.dataset import examples, targets
-from train.evaluate import Floats
+from train.evaluate import Floats, cross_entropy
 from train.mlm import HEADS, chosen_logits
 
 PASSES = 7  # each token is hidden once, with a seventh of the others: about the 15 % of the training
@@ -136,12 +136,3 @@ def report_losses(loaded: LoadedModel, records: Sequence[ReportRecord]) -> Float
     columns = [order.index(output) for output in loaded.outputs]
     truth = np.array([targets(record, loaded.schema) for record in records])[:, columns]
     return np.asarray(cross_entropy(truth, logits).mean(axis=1))
-
-
-def cross_entropy(truth: Floats, logits: Floats) -> Floats:
-    """Binary cross-entropy of each output.
-
-    >>> cross_entropy(np.array([1.0, 0.0]), np.array([0.0, 0.0])).round(3).tolist()
-    [0.693, 0.693]
-    """
-    return np.maximum(logits, 0) - logits * truth + np.log1p(np.exp(-np.abs(logits)))

@@ -16,13 +16,12 @@ from typing import Any
 import yaml
 
 from medbertde.passages import passages
-from medbertde.types import ReportRecord, State
+from medbertde.types import STRENGTH, ReportRecord, State
 from train.recombine import family_name, given_name
 
 LEXICON = Path(__file__).parent.parent / "data" / "lexicon.yaml"
-STRENGTH = {State.PRESENT: 3, State.UNCERTAIN: 2, State.ABSENT: 1}
+SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"})
 
-_SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"})
 _ARTICLES = {"m": ("kein", "ein"), "n": ("kein", "ein"), "f": ("keine", "eine"), "pl": ("keine", "")}
 
 _SIDES = re.compile(r"\b(?:rechts|links|re\.|li\.)(?!\w)", re.IGNORECASE)
@@ -256,7 +255,7 @@ def vary(text: str, rng: random.Random) -> str:
     if draw < 0.08:
         return text.replace("ß", "ss")
     if draw < 0.11:
-        return text.translate(_SPELLED_OUT)
+        return text.translate(SPELLED_OUT)
     if draw < 0.15:
         return text.upper() if rng.random() < 0.4 else text.lower()
     if draw < 0.21:

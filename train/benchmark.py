@@ -17,9 +17,11 @@ replaces a model that cannot be had, and every table says so.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,17 +135,26 @@ def _try(plan: Benchmark, task: BenchmarkTask, model: str, trial: optuna.Trial) 
 def final_run(plan: Benchmark, task: BenchmarkTask, model: str, settings: Mapping[str, Any], seed: int) -> None:
     """Train with the settings found and one seed, unless a worker did or does so."""
     folder = _folder(plan, task, model) / f"seed-{seed}"
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        return
-    try:
+    with _claim(folder) as is_free:
+        if not is_free or (folder / "metrics.json").exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)  # a worker was killed or failed: this try starts anew
         _write_run(plan, task, model, settings, seed, folder)
         finetune.train(folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)  # another try starts anew
-        raise
-    shutil.rmtree(folder / "checkpoint")
+        shutil.rmtree(folder / "checkpoint")
+
+
+@contextmanager
+def _claim(folder: Path) -> Iterator[bool]:
+    """Whether no other worker is at this run; the claim ends with its process, however that ends."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_free = True
+        except BlockingIOError:
+            is_free = False
+        yield is_free
 
 
 def _folder(plan: Benchmark, task: BenchmarkTask, model: str) -> Path:

@@ -95,9 +95,14 @@ def _f1(decided: NDArray[np.bool_], gold: Ints, weights: NDArray[Any]) -> Floats
 def best_temperature(targets: Floats, logits: Floats, weights: Floats) -> float:
     """The divisor of the logits (0.5…4) with the lowest weighted binary cross-entropy."""
     grid = np.exp(np.linspace(math.log(0.5), math.log(4.0), 43))
-    losses = [float((_cross_entropy(targets, logits / at) * weights).sum()) for at in grid]
+    losses = [float((cross_entropy(targets, logits / at) * weights).sum()) for at in grid]
     return round(float(grid[int(np.argmin(losses))]), 3)
 
 
-def _cross_entropy(targets: Floats, logits: Floats) -> Floats:
+def cross_entropy(targets: Floats, logits: Floats) -> Floats:
+    """Binary cross-entropy of each output.
+
+    >>> cross_entropy(np.array([1.0, 0.0]), np.array([0.0, 0.0])).round(3).tolist()
+    [0.693, 0.693]
+    """
     return np.maximum(logits, 0) - logits * targets + np.log1p(np.exp(-np.abs(logits)))

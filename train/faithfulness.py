@@ -164,15 +164,21 @@ def measure(names: Sequence[str], reports: Path, count: int, workers: int) -> di
         schema_id = name.removeprefix("mini-").replace("-", "_")
         records = list(read_records(reports / f"test_{schema_id}.jsonl"))
         chosen[name], versions[name] = tuple(findings(model, records, count)), model.version
+    rows: dict[str, list[Row]] = {name: [] for name in names}
     tasks = [Task(name, *way, chosen[name]) for way in METHODS for name in names]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(task.run) for task in tasks]
-        for task, each in zip(tasks, running, strict=True):
-            print(task.model, task.method, task.baseline, each.result().figures["milliseconds"], file=sys.stderr)
-    rows = {
-        name: [each.result() for task, each in zip(tasks, running, strict=True) if task.model == name] for name in names
-    }
+    for task, row in zip(tasks, _rows(tasks, workers), strict=True):
+        print(task.model, task.method, task.baseline, row.figures["milliseconds"], file=sys.stderr)
+        rows[task.model].append(row)
     return {versions[name]: Result(len(chosen[name]), tuple(rows[name])) for name in names}
+
+
+def _rows(tasks: Sequence[Task], workers: int) -> Iterator[Row]:
+    """The rows in the order of the tasks; one worker is this process."""
+    if workers == 1:
+        yield from map(Task.run, tasks)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(Task.run, tasks)
 
 
 # ---------------------------------------------------------------------------------------------- document

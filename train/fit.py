@@ -160,9 +160,11 @@ class Fitting:
         self.progress.phase, self.progress.step = number + 1, 0
 
     def weigh(self, pool: Sequence[Any]) -> None:
-        """Fix what a positive target of each output weighs, once for the whole run."""
+        """Fix what a positive target of each output weighs, once for the whole run: by the texts of its first epoch."""
         if self._weights is None:
-            self._weights = self._objective.weights(pool)
+            gone_on = self.progress.phase > 0  # from a later epoch, which draws other texts
+            first = self._objective.examples(self._epochs.draw(0)) if gone_on else pool
+            self._weights = self._objective.weights(first)
 
     def validate(self) -> float:
         """The validation loss after an epoch; keeps the weights if they are the best, and the state."""

@@ -23,8 +23,7 @@ import yaml
 from medbertde.report_file import read_records, to_json
 from medbertde.schema import load_schema
 from medbertde.text import sentences
-from medbertde.types import InvalidFile, InvalidSchema, State, UserError
-from train.augment import STRENGTH
+from medbertde.types import STRENGTH, InvalidFile, InvalidSchema, State, UserError
 
 RULES = Path(__file__).parent.parent / "data" / "rules.yaml"
 LONGEST_LINE = 1_500  # characters; finding sentences takes quadratic time within a line

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Sequence
 
 from medbertde.privacy.kinds import PLACEHOLDERS
+from train.augment import SPELLED_OUT
 from train.letters import Letter, Segment, joined, lines, segments
 
-_PLAIN = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"})
 _FEWEST_LINES = 3
 
 
@@ -98,7 +98,7 @@ def _mistyped(text: str, rng: random.Random) -> str:
 _SPELLINGS: tuple[tuple[float, Callable[[str, random.Random], str]], ...] = (  # the share of letters, and the way
     (0.03, lambda text, _: text.upper()),
     (0.04, lambda text, _: text.lower()),
-    (0.04, lambda text, _: text.translate(_PLAIN)),
+    (0.04, lambda text, _: text.translate(SPELLED_OUT)),
     (0.04, lambda text, _: text.replace("ß", "ss")),
     (0.03, lambda text, _: re.sub(r"(?<=[.,:]) (?=\w)", "", text)),
     (0.08, _mistyped),

@@ -281,7 +281,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint folder: complete beside its place, then renamed. A folder already there is replaced.
 
-    A classifier's `model.config.id2label` must carry `output_names`; the result is what `load_checkpoint` accepts.
+    It stays when the new one cannot be put in its place. A classifier's `model.config.id2label` must carry
+    `output_names`; the result is what `load_checkpoint` accepts.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     mark = uuid.uuid4().hex[:8]
@@ -295,7 +296,12 @@ def save_checkpoint(
         (partial / "README.md").write_text(model_card(facts), encoding="utf-8")
         if folder.exists():
             folder.rename(replaced)
-        partial.rename(folder)
+        try:
+            partial.rename(folder)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(folder)
+            raise
+        shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)

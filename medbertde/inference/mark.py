@@ -6,13 +6,15 @@ Owns windows over long texts and the reading of tags as spans, both as in traini
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.classify import require
 from medbertde.inference.forward import CPU_TOKENS, GPU_TOKENS
-from medbertde.inference.rows import Stop, batches, cancelled, never, too_large
+from medbertde.inference.rows import Stop, batches, cancelled, in_parts, never
 from medbertde.inference.tokens import pad
 from medbertde.notices.remarks import long_text, remarks
 from medbertde.span_tags import Scores, found_spans, gather, words_of
@@ -58,18 +60,16 @@ def _scores(model: LoadedModel, rows: Sequence[Sequence[int]], stop: Stop) -> li
     for batch in batches([len(row) for row in rows], budget):
         if stop():
             raise cancelled()
-        logits = _computed(model, [model.encoder.model_ids(rows[index]) for index in batch])
+        parts = in_parts(partial(_logits, model), [model.encoder.model_ids(rows[index]) for index in batch])
+        logits = (own for part in parts for own in part.numpy())
         for index, own in zip(batch, logits, strict=True):
             found[index] = own[before : before + len(rows[index])]
     return [found[index] for index in range(len(rows))]
 
 
 @torch.inference_mode()
-def _computed(model: LoadedModel, rows: Sequence[Sequence[int]]) -> Scores:
-    """Logits ``[rows, tokens, tags]`` of one batch, control tokens included."""
+def _logits(model: LoadedModel, rows: Sequence[Sequence[int]]) -> Tensor:
+    """Logits ``[rows, tokens, tags]`` of some rows on the CPU, control tokens included."""
     ids, mask = pad(rows, model.encoder.pad_id, model.device)
-    try:
-        scores: Scores = model.model(input_ids=ids, attention_mask=mask).logits.float().cpu().numpy()
-    except torch.OutOfMemoryError:
-        raise too_large() from None
-    return scores
+    logits: Tensor = model.model(input_ids=ids, attention_mask=mask).logits
+    return logits.float().cpu()

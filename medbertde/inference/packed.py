@@ -130,7 +130,7 @@ class PackedModel:
         return layer.after_feed_forward(layer.down(wide) + kept)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, groups: Sequence[_Group], one_each: bool) -> Tensor:
-        """Attention within each row; `query` holds one token per row if `first_only`, else all of them."""
+        """Attention within each row; `query` holds one token per row if `one_each`, else all of them."""
         seen, done = torch.empty_like(query), 0
         for group in groups:
             tokens = group.rows * group.length

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from medbertde.inference.checkpoint import LoadedModel
-from medbertde.inference.forward import Forward, forward_of
+from medbertde.inference.forward import forward_of
 from medbertde.types import ModelUnavailable, UserError
 
 Stop = Callable[[], bool]
@@ -46,7 +46,8 @@ def row_logits(model: LoadedModel, rows: Sequence[Sequence[int]], *, stop: Stop 
     for batch in batches([len(row) for row in distinct], forward.tokens, padded=forward.padded):
         if stop():
             raise cancelled()
-        logits[batch] = _computed(forward, [distinct[place] for place in batch])  # [batch, outputs]
+        parts = in_parts(forward.logits, [distinct[place] for place in batch])
+        logits[batch] = torch.cat(parts)  # [batch, outputs]
     return logits[of_row]
 
 
@@ -68,17 +69,17 @@ def batches(lengths: Sequence[int], budget: int, *, padded: bool = True) -> Iter
         yield batch
 
 
-def _computed(forward: Forward, rows: Sequence[Sequence[int]]) -> Tensor:
-    """The logits of one batch; if the device's memory does not suffice, of its halves, once."""
+def in_parts(compute: Callable[[Sequence[Sequence[int]]], Tensor], rows: Sequence[Sequence[int]]) -> list[Tensor]:
+    """What `compute` gives for one batch; if the device's memory does not suffice, for its halves, once."""
     try:
-        return forward.logits(rows)
+        return [compute(rows)]
     except torch.OutOfMemoryError:
         if len(rows) == 1:
             raise too_large() from None
     torch.accelerator.empty_cache() if torch.accelerator.is_available() else None
     middle = len(rows) // 2
     try:
-        return torch.cat([forward.logits(rows[:middle]), forward.logits(rows[middle:])])
+        return [compute(rows[:middle]), compute(rows[middle:])]
     except torch.OutOfMemoryError:
         raise too_large() from None
 

@@ -19,7 +19,7 @@ from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify
 from medbertde.inference.explain import explain
 from medbertde.inference.fill_mask import fill_mask
-from medbertde.inference.forward import Precision, forward_of, prepare
+from medbertde.inference.forward import prepare
 from medbertde.inference.joined import Joiner
 from medbertde.inference.mark import mark
 from medbertde.inference.memory import give_back
@@ -82,10 +82,6 @@ class Runtime:
     def versions(self) -> dict[str, str]:
         """The version that answers in each slot."""
         return {slot: model.version for slot, model in self._models.items()}
-
-    def precision_for(self, schema_id: str) -> Precision:
-        """In what the classifier of this schema computes; `ModelUnavailable` when none is active."""
-        return forward_of(self.model_for(schema_id)).precision
 
     def model_for(self, schema_id: str) -> LoadedModel:
         """The classifier of this schema; `ModelUnavailable` when none is active."""

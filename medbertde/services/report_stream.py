@@ -136,7 +136,7 @@ def _parquet_rows(path: Path) -> Iterator[RawRow]:
             wanted = [name for name in ("text", "id") if name in names]
             batches = file.iter_batches(ROWS_AT_ONCE, columns=wanted)
             yield from enumerate((row for batch in batches for row in batch.to_pylist()), start=1)
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InvalidFile(
             f"Die Datei {path.name} ist keine lesbare Parquet-Datei. Bitte sie noch einmal erzeugen oder kopieren.",
             f"The file {path.name} is no readable Parquet file. Please make or copy it again.",

@@ -7,7 +7,7 @@ another person's values from here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medbertde.schema import load_schema
 from medbertde.services import mark_figures, team_marks
@@ -44,6 +44,7 @@ class ProjectView:
 class Progress:
     """How far a project is: everyone's lines for a curator, the own one for an annotator.
 
+    `done` also counts what a curator decided without reading it; the lines of `people` count readings only.
     `kinds` are the lines of a schema of spans, `findings` those of one of findings.
     """
 
@@ -98,6 +99,7 @@ class Team:
     def create(self, user: User, new: NewProject, people: Sequence[str] = ()) -> Project:
         """Make a project. `InvalidFile` names report keys that do not exist, `UserError` rules that cannot work."""
         self._allow(user, Role.ADMIN)
+        new = replace(new, name=new.name.strip())
         _require_rules(new, people)
         with self.database.write() as session:
             _require_keys(session, new)
@@ -142,7 +144,8 @@ class Team:
             project = projects.get_project(session, project_id=project_id)
             done = projects.done_by_person(session, project_id=project_id)
             readings = self._readings(session, project)
-            shown = done if user.role.includes(Role.CURATOR) else {user.id: done.get(user.id, 0)}
+            read = _read_by_person(session, project)
+            shown = read if user.role.includes(Role.CURATOR) else {user.id: read.get(user.id, 0)}
             readings = [one for one in readings if one.user_id in shown]
             values = _values(session, project, readings)
             kinds = team_marks.kinds(session, project, readings) if has_marks_only(project.schema_id) else []
@@ -183,8 +186,7 @@ class Team:
         with self.database.read() as session:
             project = projects.get_project(session, project_id=project_id)
             names = {one.id: one.name for one in users.list_users(session)}
-            done = projects.done_by_person(session, project_id=project_id)
-            people = sorted(names[one] for one, count in done.items() if count)
+            people = sorted(names[one] for one, count in _read_by_person(session, project).items() if count)
             wanted = tuple(name for name in compared if name == MODEL or name in people) or tuple(people)
             ids = self._compared_reports(session, project, with_model=MODEL in wanted)
             if has_marks_only(project.schema_id):
@@ -219,6 +221,13 @@ def _view(session: Session, project_id: int, names: Mapping[int, str], current: 
     return ProjectView(project, done, tuple(people), project.id == current.id)
 
 
+def _read_by_person(session: Session, project: Project) -> dict[int, int]:
+    """How many reports of a project everyone has read; what a curator only decided is done, but not read."""
+    done = projects.done_by_person(session, project_id=project.id)
+    decided = work_statistics.decided_by_person(session, project_id=project.id, schema_id=project.schema_id)
+    return {user_id: count - decided.get(user_id, 0) for user_id, count in done.items()}
+
+
 def _values(session: Session, project: Project, readings: Sequence[DoneReading]) -> dict[tuple[int, int], Values]:
     ids = list(dict.fromkeys(one.report_id for one in readings))
     found: dict[tuple[int, int], Values] = {}
@@ -239,7 +248,8 @@ def _by_reader(
     for start in range(0, len(report_ids), _CHUNK):
         ids = report_ids[start : start + _CHUNK]
         values = values_by_annotator(session, schema_id=project.schema_id, report_ids=ids)
-        for report_id, user_id in intake.who_read(session, project_id=project.id, report_ids=ids):
+        read = intake.who_read(session, project_id=project.id, schema_id=project.schema_id, report_ids=ids)
+        for report_id, user_id in read:
             found.setdefault(names[user_id], {})[report_id] = values.get((report_id, user_id), {})
     return found
 
@@ -255,13 +265,14 @@ def _ids(session: Session, people: Sequence[str]) -> list[int]:
 
 def _require_rules(new: NewProject, people: Sequence[str]) -> None:
     """Refuse what could never be finished or measured."""
-    if not 0 < len(new.name.strip()) <= LONGEST_NAME:
+    if not 0 < len(new.name) <= LONGEST_NAME:
         raise UserError(
             f"Bitte dem Projekt einen Namen geben (höchstens {LONGEST_NAME} Zeichen).",
             f"Please give the project a name (at most {LONGEST_NAME} characters).",
         )
     rules = new.rules
-    if any(not 0 <= share <= 1 for share in (rules.overlap_share, rules.bare_share, rules.test_share)):
+    shares = (rules.overlap_share, rules.bare_share, rules.test_share, rules.random_share)
+    if any(not 0 <= share <= 1 for share in shares):
         raise UserError(
             "Anteile liegen zwischen 0 und 100 %. Bitte die Angaben prüfen.",
             "Shares lie between 0 and 100 %. Please check the figures.",

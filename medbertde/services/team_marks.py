@@ -40,7 +40,8 @@ def by_reader(
     suggested = suggested_marks(session, schema_id=project.schema_id, report_ids=report_ids)
     found = {names[THE_MODEL]: {report_id: said for (report_id, _), said in suggested.items()}}
     marks = marks_by_annotator(session, schema_id=project.schema_id, report_ids=report_ids)
-    for report_id, user_id in intake.who_read(session, project_id=project.id, report_ids=report_ids):
+    read = intake.who_read(session, project_id=project.id, schema_id=project.schema_id, report_ids=report_ids)
+    for report_id, user_id in read:
         found.setdefault(names[user_id], {})[report_id] = marks_as_set(marks.get((report_id, user_id), ()))
     return found
 

@@ -52,7 +52,7 @@ class Selection:
         if is_fixed_test(record):
             return True
         return (
-            (not self.annotators or bool({*meta["annotators"].split(", ")} & {*self.annotators}))
+            (not self.annotators or bool({*_annotators(record)} & {*self.annotators}))
             and (not self.since or datetime.fromisoformat(meta["annotated_at"]).date() >= self.since)
             and (not self.agreed or meta["provenance"] in AGREED)
             and (not self.modality or record.modality == self.modality)
@@ -89,7 +89,7 @@ def is_fixed_test(record: ReportRecord) -> bool:
 
 
 def annotated(database: Database, schema: Schema) -> list[ReportRecord]:
-    """Every annotated report that nobody flagged, without findings that the schema has no more."""
+    """Every annotated or decided report that nobody flagged, without findings that the schema has no more."""
     with database.read() as session:
         found = list(labelled.records(session, schema_id=schema.id, include_flagged=False))
     known = schema.label_ids
@@ -134,9 +134,14 @@ def look(everything: Sequence[ReportRecord], schema: Schema, selection: Selectio
         ),
         overlapping=sum(len(without_overlaps(record.rationales)[1]) for record in parts.own) if marked else 0,
         refusal=_refusal(parts, len(chosen), schema),
-        annotators=tuple(sorted({name for record in everything for name in record.meta["annotators"].split(", ")})),
+        annotators=tuple(sorted({name for record in everything for name in _annotators(record)})),
         modalities=tuple(sorted({record.modality for record in everything if record.modality})),
     )
+
+
+def _annotators(record: ReportRecord) -> list[str]:
+    """Who has read the report; nobody where it was put aside and a curator decided it."""
+    return [name for name in record.meta["annotators"].split(", ") if name]
 
 
 def _counts(records: Sequence[ReportRecord], schema: Schema) -> Counts:

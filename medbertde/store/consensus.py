@@ -63,7 +63,11 @@ class Latest:
 
 
 def consensus(session: Session, *, schema_id: str, report_ids: Collection[int]) -> dict[int, Consensus]:
-    """What each of the reports counts as; reports that nobody has annotated or decided are missing."""
+    """What each of the reports counts as; reports about which nobody has said anything are missing.
+
+    So is one that was put aside and that a curator closed without deciding anything: nobody has said that it has no
+    findings.
+    """
     readers = readers_of(session, schema_id=schema_id, report_ids=report_ids)
     if has_marks_only(schema_id):
         return _mark_consensus(session, schema_id, report_ids, readers)
@@ -75,7 +79,7 @@ def consensus(session: Session, *, schema_id: str, report_ids: Collection[int]) 
             decided.get(report_id),
             flagged=any(latest.flagged for latest in readers.get(report_id, ())),
         )
-        for report_id in readers.keys() | decided.keys()
+        for report_id in readers.keys() | {one for one, values in decided.items() if values}
     }
 
 
@@ -107,13 +111,15 @@ def _mark_consensus(
 ) -> dict[int, Consensus]:
     marks = marks_of(session, submission_ids=[one.submission_id for found in readers.values() for one in found])
     decided = decided_marks(session, schema_id=schema_id, report_ids=report_ids)
+    unread = decided.keys() - readers.keys()
+    kinds = decisions(session, schema_id=schema_id, report_ids=unread) if unread else {}
     return {
         report_id: settle_marks(
             [marks.get(latest.submission_id, ()) for latest in readers.get(report_id, ())],
             decided.get(report_id),
             flagged=any(latest.flagged for latest in readers.get(report_id, ())),
         )
-        for report_id in readers.keys() | decided.keys()
+        for report_id in readers.keys() | {one for one, values in kinds.items() if values}
     }
 
 

@@ -61,10 +61,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class ExportedReport:
-    """An annotated report: its labels, on what they rest, and how each value came about (`sources`).
+    """An annotated or decided report: its labels, on what they rest, and how each value came about (`sources`).
 
-    `annotator` saved or decided it last; `annotators` are all who read it. `split` is `test` for reports that are kept
-    from training.
+    `annotator` saved or decided it last; `annotators` are all who read it, perhaps nobody. `split` is `test` for
+    reports that are kept from training.
     """
 
     key: str
@@ -117,16 +117,17 @@ def _next_ids(schema_id: str, wanted: Wanted) -> Select[Any]:
     """The next reports that can pass, as far as an index tells; `Wanted.takes` has the last word."""
     query = (
         select(SubmissionRow.report_id)
-        .where(SubmissionRow.schema_id == schema_id, SubmissionRow.purpose == Purpose.ANNOTATION)
+        .where(SubmissionRow.schema_id == schema_id)
         .group_by(SubmissionRow.report_id)
         .order_by(SubmissionRow.report_id)
         .limit(_CHUNK)
     )
     if wanted.annotator:
-        query = query.join(UserRow).where(UserRow.name == wanted.annotator)
+        own = (UserRow.name == wanted.annotator, SubmissionRow.purpose == Purpose.ANNOTATION)
+        query = query.join(UserRow).where(*own)
     if wanted.since:
         query = query.where(SubmissionRow.created_at >= _start_of(wanted.since))
-    if wanted.flagged:
+    elif wanted.flagged:  # not both of one save: somebody else may have saved the report since
         query = query.where(SubmissionRow.flagged)
     if wanted.modality:
         query = query.join(ReportRow).where(ReportRow.modality == wanted.modality)
@@ -152,6 +153,8 @@ def _reports(
     query = select(*columns).where(ReportRow.id.in_(report_ids)).order_by(ReportRow.id)
     for report_id, key, text, modality, meta in session.connection().execute(query):
         history, save = histories[report_id], chosen[report_id]
+        if history.says_nothing:
+            continue
         holds = history.of(save.user_id, marks) if annotator else history.settled(marks)
         yield ExportedReport(
             key=key,
@@ -189,6 +192,11 @@ class _History:
         if not annotator and self.last is not None:
             return self.last
         return next(save for save in self.saves.values() if people[save.user_id] == annotator)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the report was only put aside and closed: nobody has said that it has no findings."""
+        return not self.saves and not self.decided
 
     @property
     def all_saves(self) -> list[_Save]:

@@ -1,7 +1,7 @@
 """What the labels of a schema look like as a whole: how often what was said, what goes together, who did how much.
 
-Counts in the database, never row by row in Python. A report counts with the values of whoever saved it last. Knows no
-pages and no roles.
+Counts in the database, never row by row in Python. A report counts with the values of the annotator who saved it last,
+and with what a curator decided instead of them. Knows no pages and no roles.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CTE, exists, func, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import CTE, ColumnElement, case, exists, func, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from medbertde.store.session import Session
 from medbertde.store.tables import LabelEventRow, SubmissionRow, UserRow
-from medbertde.types import Source, State
+from medbertde.types import Purpose, Source, State
 
 
 @dataclass(frozen=True)
@@ -74,25 +74,30 @@ def days_of_work(
 
 
 def _gold(schema_id: str) -> CTE:
-    """(report_id, label, new_value): what the last saver of each report says now, findings not mentioned left out."""
+    """(report_id, label, new_value): what counts of each report now, findings not mentioned left out.
+
+    That is what a curator decided, per finding, else what the last annotator says; a report may have either alone.
+    """
+    row = SubmissionRow
     last = (
-        select(SubmissionRow.report_id, func.max(SubmissionRow.id).label("id"))
-        .where(SubmissionRow.schema_id == schema_id)
-        .group_by(SubmissionRow.report_id)
+        select(row.report_id, row.schema_id, _newest(row.id, row.purpose == Purpose.ANNOTATION).label("id"))
+        .where(row.schema_id == schema_id)
+        .group_by(row.schema_id, row.report_id)
         .subquery()
     )
     newest, said, event = aliased(SubmissionRow), aliased(SubmissionRow), aliased(LabelEventRow)
+    decided = _newest(LabelEventRow.id, said.purpose == Purpose.ADJUDICATION)
     standing = (
-        select(func.max(LabelEventRow.id).label("id"), said.report_id)
+        select(func.coalesce(decided, func.max(LabelEventRow.id)).label("id"), said.report_id)
         .select_from(last)
-        .join(newest, newest.id == last.c.id)
+        .outerjoin(newest, newest.id == last.c.id)
         .join(
             said,
             # Written so that SQLite, which has no statistics of a young database, can only look up by report: it would
             # begin with all of a schema, or of a person, again and again.
-            (said.report_id == newest.report_id)
-            & (said.user_id + 0 == newest.user_id)
-            & (said.schema_id == newest.schema_id),
+            (said.report_id == last.c.report_id)
+            & ((said.user_id + 0 == newest.user_id) | (said.purpose == Purpose.ADJUDICATION))
+            & (said.schema_id == last.c.schema_id),
         )
         .join(LabelEventRow, LabelEventRow.submission_id == said.id)
         .group_by(said.report_id, LabelEventRow.label)
@@ -100,3 +105,8 @@ def _gold(schema_id: str) -> CTE:
     )
     columns = (standing.c.report_id, event.label, event.new_value)
     return select(*columns).join(event, event.id == standing.c.id).where(event.new_value.is_not(None)).cte("gold")
+
+
+def _newest(number: InstrumentedAttribute[int], where: ColumnElement[bool]) -> ColumnElement[int | None]:
+    """The highest number among those of a group of which the condition holds; NULL without any."""
+    return func.max(case((where, number)))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, insert, select, true, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, insert, select, true, update
 
 from medbertde.store.projects import Project, assigned_people, count_done
 from medbertde.store.reports import of_modality
@@ -165,13 +165,25 @@ def unknown_keys(session: Session, *, keys: Sequence[str]) -> list[str]:
     return [key for key in keys if key not in known]
 
 
-def who_read(session: Session, *, project_id: int, report_ids: Collection[int]) -> list[tuple[int, int]]:
-    """Who has done which of these reports in a project: (report id, user id)."""
+def who_read(
+    session: Session, *, project_id: int, schema_id: str, report_ids: Collection[int]
+) -> list[tuple[int, int]]:
+    """Who has read which of these reports in a project: (report id, user id). A mere decision is no reading."""
     row = AssignmentRow
     query = select(row.report_id, row.user_id).where(
-        row.project_id == project_id, row.report_id.in_(report_ids), row.done_at.is_not(None)
+        row.project_id == project_id, row.report_id.in_(report_ids), row.done_at.is_not(None), has_read(schema_id)
     )
     return [(report_id, user_id) for report_id, user_id in session.execute(query) if user_id is not None]
+
+
+def has_read(schema_id: str) -> ColumnElement[bool]:
+    """Whether the person of an assignment has saved the report as an annotator. For queries in `store`."""
+    return exists().where(
+        SubmissionRow.report_id == AssignmentRow.report_id,
+        SubmissionRow.user_id == AssignmentRow.user_id,
+        SubmissionRow.schema_id == schema_id,
+        SubmissionRow.purpose == Purpose.ANNOTATION,
+    )
 
 
 # ---------------------------------------------------------------------------------------------- places

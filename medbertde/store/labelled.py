@@ -78,9 +78,11 @@ def revisions(session: Session, *, schema_id: str) -> Iterator[tuple[str, LabelR
 def records(session: Session, *, schema_id: str, include_flagged: bool = True) -> Iterator[ReportRecord]:
     """The annotated reports of a schema in import order, read in chunks while the session is open.
 
-    The labels are the report's `consensus`; an annotated report without findings comes with empty `labels`. `meta`
-    tells what they rest on: `provenance`, `annotator` (who saved last), `annotators` (all who read it), `annotated_at`,
-    `schema_version` and, where it holds, `flagged` and `split` (test). Training leaves flagged and test reports out.
+    The labels are the report's `consensus`; an annotated report without findings comes with empty `labels`. A report
+    that nobody annotated counts with what a curator decided; closed with nothing decided, it is left out, because
+    nobody has said that it has no findings. `meta` tells what the labels rest on: `provenance`, `annotator` (who saved
+    or decided last), `annotators` (all who read it, perhaps nobody), `annotated_at`, `schema_version` and, where it
+    holds, `flagged` and `split` (test). Training leaves flagged and test reports out.
     """
     newest = (
         select(func.max(SubmissionRow.id), SubmissionRow.report_id)
@@ -111,11 +113,13 @@ def _gold_records(session: Session, schema_id: str, chosen: Mapping[int, int]) -
         .order_by(ReportRow.id)
     )
     for report, submission, annotator in session.execute(query):
-        holds = settled[report.id]
+        holds = settled.get(report.id)
+        if holds is None:  # closed, and nothing was said about it
+            continue
         provenance = {
             "provenance": holds.provenance.value,
             "annotator": annotator,
-            "annotators": ", ".join(annotators[report.id]),
+            "annotators": ", ".join(annotators.get(report.id, ())),
             "annotated_at": submission.created_at.isoformat(timespec="seconds"),
             "schema_version": str(submission.schema_version),
         }

@@ -1,13 +1,13 @@
-"""Reports: adding them in bulk without duplicates, finding and counting them. Knows nothing of labels or files."""
+"""Reports: adding them in bulk without duplicates and finding them. Knows nothing of labels or files."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, true
+from sqlalchemy import ColumnElement, bindparam, insert, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from medbertde.store import text_index
@@ -16,7 +16,7 @@ from medbertde.store.tables import ImportRow, ReportRow, table_of, utc_now
 from medbertde.text import content_hash
 from medbertde.types import NotFound, Report, ReportRecord
 
-_CHUNK = 1000  # values per IN list, rows per read
+_CHUNK = 1000  # values per IN list
 _ROW = table_of(ReportRow).c
 _REPORT = select(_ROW.id, _ROW.key, _ROW.text, _ROW.modality, _ROW.created_at).where(_ROW.id == bindparam("report"))
 _LOCK = select(_ROW.text).where(_ROW.id == bindparam("report")).with_for_update(key_share=True)
@@ -89,22 +89,6 @@ def find_copy(session: Session, *, text: str) -> Report | None:
     """The report with this text, which may differ from it in white space."""
     row = session.scalar(select(ReportRow).where(ReportRow.content_hash == content_hash(text)))
     return None if row is None else to_report(row)
-
-
-def count_reports(session: Session, *, modality: str | None = None) -> int:
-    """How many reports there are, of `modality` and of none where one is given."""
-    return session.scalars(select(func.count()).select_from(ReportRow).where(of_modality(modality))).one()
-
-
-def iterate_reports(session: Session, *, modality: str | None = None) -> Iterator[Report]:
-    """All reports in import order, read in chunks while the session is open."""
-    last = 0
-    while rows := session.scalars(
-        select(ReportRow).where(of_modality(modality), ReportRow.id > last).order_by(ReportRow.id).limit(_CHUNK)
-    ).all():
-        yield from (to_report(row) for row in rows)
-        last = rows[-1].id
-        session.expunge_all()
 
 
 def lock_report(session: Session, *, report_id: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, select, text
+from sqlalchemy.exc import DataError, IntegrityError
 
 from medbertde.store import text_index, work_tables
 from medbertde.store.session import Session
@@ -27,6 +29,9 @@ __all__ = ["Contents", "contents", "copy", "count", "dump", "is_dump", "load", "
 
 FORMAT = "medbertde rows 1"
 _CHUNK = 1000
+_DAMAGED = (  # what reading a file raises that is cut, scribbled in or no dump at all
+    OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, IntegrityError, DataError,
+)  # fmt: skip
 Rows = Sequence[Sequence[Any]]
 Watch = Callable[[Progress], None]
 
@@ -102,7 +107,7 @@ def load(session: Session, path: Path, watch: Watch) -> Contents:
             _require_revision(head, _revision(session))
             expected: list[str] = []
             _write(session, _parsed(file, tables, expected), sum(head["counts"].values()), watch)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except _DAMAGED as error:
         raise _broken(path) from error
     if not expected:
         raise _broken(path)

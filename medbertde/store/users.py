@@ -37,11 +37,6 @@ def ensure_user(session: Session, *, name: str, role: Role) -> User:
     return _user(row)
 
 
-def get_user(session: Session, *, user_id: int) -> User:
-    """The user with this id; `NotFound` when there is none."""
-    return _user(_row(session, user_id))
-
-
 def find_user(session: Session, *, name: str) -> User | None:
     """The user with this name."""
     row = session.scalar(_NAMED, {"name": name})

@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from medbertde.store.intake import has_read
 from medbertde.store.session import Session
 from medbertde.store.tables import LabelEventRow, ReportRow, SubmissionRow, SuggestionRow
-from medbertde.store.work_tables import AssignmentRow
+from medbertde.store.work_tables import AssignmentRow, ReviewRow
 from medbertde.types import Purpose, Source, State
 
 _CHUNK = 500
@@ -77,6 +78,27 @@ def done_readings(session: Session, *, project_id: int, schema_id: str, limit: i
         .order_by(latest.c.done_at.desc())
     )  # fmt: skip
     return [DoneReading(*found) for found in session.execute(query)]
+
+
+def decided_by_person(session: Session, *, project_id: int, schema_id: str) -> dict[int, int]:
+    """How many assignments of a project everyone finished by a curator's decision, without reading the report.
+
+    Begins with the reviews, which are few, instead of all that is done.
+    """
+    row = AssignmentRow
+    query = (
+        select(row.user_id, func.count())
+        .select_from(ReviewRow)
+        .join(row, row.report_id == ReviewRow.report_id)
+        .where(
+            ReviewRow.schema_id == schema_id,
+            row.project_id == project_id,
+            row.done_at.is_not(None),
+            ~has_read(schema_id),
+        )
+        .group_by(row.user_id)
+    )
+    return {user_id: count for user_id, count in session.execute(query) if user_id is not None}
 
 
 def shared_reports(session: Session, *, project_id: int, limit: int) -> list[int]:

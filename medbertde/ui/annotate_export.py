@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ import gradio as gr
 from medbertde.schema import ALL_KINDS, Schema, load_schema, schema_ids
 from medbertde.services import Services
 from medbertde.services.exchange import ExportFormat, ExportOrder, Wanted
-from medbertde.services.exchange.incoming.plan import iso_date
 from medbertde.types import InvalidFile, NotFound, Provenance, State
 from medbertde.ui.findings import STATES
 from medbertde.ui.switch import on_switch
-from medbertde.ui.view import PRIVATE, caller, refusals
+from medbertde.ui.view import PRIVATE, caller, day, refusals
 from medbertde.ui.words import Text, Words
 
 FORMATS = {
@@ -96,16 +94,19 @@ def _filters(services: Services, words: Words, language: gr.Radio, schema: gr.Ra
                 "modality",
             )
 
-    def findings(chosen: str, schema_id: str) -> Any:
-        return gr.update(choices=_findings(load_schema(schema_id), chosen), value="")
+    def spoken(chosen: str, schema_id: str) -> Any:
+        return gr.update(choices=_findings(load_schema(schema_id), chosen))
+
+    def others(chosen: str, schema_id: str) -> Any:
+        return spoken(chosen, schema_id) | {"value": ""}  # what was chosen may be no finding of this examination
 
     @refusals
     def people(chosen: str, schema_id: str, request: gr.Request) -> Any:
         names = services.files.annotators(services.access.identify(caller(request)), schema_id)
         return gr.update(choices=[(ALL.say(chosen), ""), *((name, name) for name in names)])
 
-    schema.change(findings, [language, schema], finding, **PRIVATE)
-    on_switch(language, findings, [language, schema], finding)
+    schema.change(others, [language, schema], finding, **PRIVATE)
+    on_switch(language, spoken, [language, schema], finding)
     person.focus(people, [language, schema], person, **PRIVATE)
     return [finding, values, person, provenance, since, until, flagged, modality]
 
@@ -144,17 +145,12 @@ def wanted_of(
         finding=finding or "",
         values=tuple(None if value == _NONE else State(value) for value in values or ()),
         annotator=person or "",
-        since=_date(since),
-        until=_date(until),
+        since=day(since),
+        until=day(until),
         provenance=tuple(map(Provenance, provenance or ())),
         flagged={"yes": True, "no": False}.get(flagged),
         modality=modality or "",
     )
-
-
-def _date(text: str | None) -> date | None:
-    found = iso_date(text)
-    return date.fromisoformat(found) if found else None
 
 
 def _exporter(services: Services, cache: str) -> Callable[..., Any]:

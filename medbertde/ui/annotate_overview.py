@@ -21,6 +21,7 @@ from medbertde.types import LabelRevision, State
 from medbertde.ui.annotation_card import message, server_function
 from medbertde.ui.annotation_json import Json, not_understood
 from medbertde.ui.card import Card
+from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE
 from medbertde.ui.words import Words
 
@@ -46,8 +47,10 @@ def build(services: Services, words: Words, language: gr.Radio, schema: gr.Radio
         elem_id="annotate-overview",
         server_functions=[server_function(handler, read_question) for handler in _handlers(services)],
     )
-    words.on_language(card, lambda chosen: gr.update(value=message(language=chosen)))
-    schema.change(lambda chosen: message(schema=chosen), schema, card, **PRIVATE)
+    # Each says both, because before the part is opened only the last message counts. An open card leaves `first` alone:
+    # the switch takes a while, and another schema may be chosen by then.
+    on_switch(language, lambda chosen, now: message(language=chosen, first=now), [language, schema], card)
+    schema.change(lambda chosen, now: message(language=chosen, schema=now), [language, schema], card, **PRIVATE)
 
 
 def read_question(sent: Any) -> Question:

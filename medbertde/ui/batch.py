@@ -98,13 +98,17 @@ def _connect(services: Services, parts: _Parts, language: gr.Radio, schema: gr.R
         outputs,
         **MODEL_CALL,
     )
-    running.failure(lambda: (None, gr.update(interactive=False)), None, [parts.files, parts.stop], **PRIVATE)
 
     def stop(language: str, shown: Shown | None) -> tuple[Any, ...]:
         ended = shown and not shown.finished and replace(shown, stopped=True)
         return (*_draw(language, ended or shown), gr.update(interactive=False))
 
+    def failed(language: str, shown: Shown | None) -> tuple[Any, ...]:
+        """As after a stop, and the files have to be chosen anew."""
+        return (*stop(language, shown), None)
+
     drawn = [parts.shown, parts.card]
+    running.failure(failed, [language, parts.shown], [*drawn, parts.stop, parts.files], **PRIVATE)
     parts.stop.click(stop, [language, parts.shown], [*drawn, parts.stop], cancels=[running], **PRIVATE)
     on_switch(language, _draw, [language, parts.shown], drawn)
 

@@ -17,7 +17,7 @@ from medbertde.services.answers import Answer
 from medbertde.services.bulk import Step
 from medbertde.types import Notice, State
 from medbertde.ui.findings import MODEL, STATES
-from medbertde.ui.words import Text, decimal
+from medbertde.ui.words import Text, counted, decimal
 
 MOST_ROWS = 100
 MOST_FAULTS = 50
@@ -148,9 +148,9 @@ def status(shown: Shown) -> Text:
     >>> status(Shown("chest_xray", done=500, total=2000, elapsed_s=5)).de
     '500 von 2.000 Befunden · 100 je Sekunde · noch 15 s'
     """
-    counts = f"{shown.done:,}", f"{shown.total:,}"
-    de, en = (f"{{}} {of} {{}} {reports}" for of, reports in (("von", "Befunden"), ("of", "reports")))
-    de, en = de.format(*(count.replace(",", ".") for count in counts)), en.format(*counts)
+    total = counted(shown.total, Text("Befund", "report"), Text("Befunden", "reports"))
+    done = f"{shown.done:,}"
+    de, en = f"{done.replace(',', '.')} von {total.de}", f"{done} of {total.en}"
     if shown.stopped:
         return Text(f"Abgebrochen nach {de}.", f"Stopped after {en}.")
     rate = shown.done / shown.elapsed_s if shown.elapsed_s > 0 else 0.0

@@ -55,10 +55,11 @@ def connect(services: Services, panel: Panel, language: gr.Radio) -> None:
 
     asked, both = [language, panel.shown], [panel.shown, panel.evidence]
     quietly = {**MODEL_CALL, "show_progress": "hidden"}
-    opening = panel.evidence.words(words, asked, both, **quietly)
+    each = {"trigger_mode": "multiple"}  # the card waits for an answer to every question, also while one is on its way
+    opening = panel.evidence.words(words, asked, both, **quietly, **each)
     saving = panel.evidence.save(save, asked, [*both, panel.download], **quietly)
     saving.success(lambda: {}, None, panel.download, **PRIVATE)  # or it would be saved again when drawn again
-    opening.failure(refused, asked, panel.evidence, **PRIVATE)
+    opening.failure(refused, asked, panel.evidence, **PRIVATE, **each)
 
 
 def _worded(

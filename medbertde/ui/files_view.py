@@ -19,7 +19,7 @@ from medbertde.services.exchange.incoming.table import SCANNED_ROWS
 from medbertde.services.screened_records import HELD_BACK, Treatment, became, summary
 from medbertde.types import ImportResult, Progress, Screened, State
 from medbertde.ui.findings import STATES
-from medbertde.ui.words import Text
+from medbertde.ui.words import Text, counted
 
 Json = dict[str, Any]
 SHOWN_FAULTS = 200
@@ -105,12 +105,12 @@ def _said(choices: Choices) -> Json:
 def progress_value(language: str, progress: Progress) -> Json:
     """The card while the import runs."""
     share = min(1.0, progress.done / progress.total) if progress.total else 0.0
-    done = f"{progress.done:,}"
-    said = Text(f"{done.replace(',', '.')} Zeilen gelesen …", f"{done} rows read …")
+    rows = counted(progress.done, Text("Zeile", "row"), Text("Zeilen", "rows"))
+    said = Text(f"{rows.de} gelesen …", f"{rows.en} read …")
     if progress.note == SCREENING:
+        reports = counted(progress.done, Text("Befund", "report"), Text("Befunde", "reports"))
         said = Text(
-            f"{done.replace(',', '.')} Befunde auf Angaben zu Personen geprüft …",
-            f"{done} reports screened for details of persons …",
+            f"{reports.de} auf Angaben zu Personen geprüft …", f"{reports.en} screened for details of persons …"
         )
     elif progress.note:
         said = Text("Wird gespeichert …", "Storing …")
@@ -177,8 +177,8 @@ def write_faults(language: str, result: ImportResult, path: Path) -> Path:
 
 def _facts(language: str, name: str, seen: Preview) -> str:
     is_all = seen.scanned < SCANNED_ROWS
-    total = f"{seen.scanned if is_all else max(seen.table.total, seen.scanned):,}"
-    rows = Text(f"{total.replace(',', '.')} Zeilen", f"{total} rows")
+    total = seen.scanned if is_all else max(seen.table.total, seen.scanned)
+    rows = counted(total, Text("Zeile", "row"), Text("Zeilen", "rows"))
     if not is_all:
         rows = Text(f"etwa {rows.de}", f"about {rows.en}")
     quiet = [notice.sentence(language).rstrip(".") for notice in seen.notices if notice.code in QUIET]
@@ -280,7 +280,7 @@ def _row(language: str, row: Row, schema: Schema) -> Json:
     said = [f"{names[label]}: {STATES[state].say(language)}" for label, state in row.record.labels.items()]
     if row.record.rationales:
         count = len(row.record.rationales)
-        said.append(Text(f"{count} Textstellen", f"{count} spans").say(language))
+        said.append(counted(count, Text("Textstelle", "span"), Text("Textstellen", "spans")).say(language))
     beginning = shorten(row.record.text, _BEGINNING, placeholder=" …")
     return {"cells": [str(row.number), row.record.id or "", beginning, ", ".join(said)], "fault": False}
 

@@ -61,7 +61,10 @@ def _own_words(words: Words) -> _Own:
         with gr.Column(min_width=300):
             typed = words(
                 gr.Textbox,
-                label=Text("Eigene Wörter für die Lücke, durch Kommas getrennt", "Words of your own for the gap"),
+                label=Text(
+                    "Eigene Wörter für die Lücke, durch Kommas getrennt",
+                    "Words of your own for the gap, separated by commas",
+                ),
                 placeholder=Text("Nachweis, Hinweis, Anhalt", "Nachweis, Hinweis, Anhalt"), lines=2, max_lines=6,
                 elem_id="fill-own",
             )  # fmt: skip

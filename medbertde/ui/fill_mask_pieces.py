@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from medbertde.services.reading import Tokenisation
-from medbertde.ui.words import Text, decimal
+from medbertde.ui.words import Text, counted, decimal
+
+WORDS = (Text("Wort", "word"), Text("Wörter", "words"))
+PIECES = (Text("Wortteil", "piece"), Text("Wortteile", "pieces"))
+WHOLE = (Text("Wort ist", "word is"), Text("Wörter sind", "words are"))
 
 
 def pieces_value(language: str, cuts: Sequence[Tokenisation]) -> dict[str, Any]:
@@ -34,11 +38,13 @@ def _summary(cut: Tokenisation, language: str) -> Text:
     ratio, size = _ratio(cut, language), f"{cut.vocabulary_size:,}"
     unknown_de = f" {cut.unknown} mit unbekannten Zeichen." if cut.unknown else ""
     unknown_en = f" {cut.unknown} with unknown characters." if cut.unknown else ""
+    words, pieces = counted(len(cut.counted), *WORDS), counted(cut.n_pieces, *PIECES)
+    whole = counted(cut.whole, *WHOLE)
     return Text(
-        f"{len(cut.counted)} Wörter, {cut.n_pieces} Wortteile: {ratio} je Wort (Fertilität). {cut.whole} Wörter sind "
-        f"ein einziger Wortteil.{unknown_de} Das Vokabular hat {size.replace(',', '.')} Einträge.",
-        f"{len(cut.counted)} words, {cut.n_pieces} pieces: {ratio} per word (fertility). {cut.whole} words are one "
-        f"piece.{unknown_en} The vocabulary has {size} entries.",
+        f"{words.de}, {pieces.de}: im Mittel {ratio} je Wort. {whole.de} ein einziger Wortteil.{unknown_de} "
+        f"Das Vokabular hat {size.replace(',', '.')} Einträge.",
+        f"{words.en}, {pieces.en}: {ratio} per word on average. {whole.en} one piece.{unknown_en} "
+        f"The vocabulary has {size} entries.",
     )
 
 

@@ -131,10 +131,13 @@ def _detail(item: RankedWord, language: str) -> Text:
         return UNKNOWN
     likelihood, whole = signed(language, item.log_likelihood, 2), share(language, item.probability)
     if item.pieces == 1:
-        return Text(f"ein Wortteil; Log-Likelihood {likelihood}", f"one piece; log-likelihood {likelihood}")
+        return Text(
+            f"ein Wortteil; Logarithmus der Wahrscheinlichkeit {likelihood}",
+            f"one piece; logarithm of the probability {likelihood}",
+        )
     return Text(
-        f"{item.pieces} Wortteile; Log-Likelihood je Wortteil {likelihood}; ganzes Wort {whole}",
-        f"{item.pieces} pieces; log-likelihood per piece {likelihood}; whole word {whole}",
+        f"{item.pieces} Wortteile; Logarithmus der Wahrscheinlichkeit je Wortteil {likelihood}; ganzes Wort {whole}",
+        f"{item.pieces} pieces; logarithm of the probability per piece {likelihood}; whole word {whole}",
     )
 
 

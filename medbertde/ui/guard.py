@@ -59,8 +59,8 @@ ORIGIN = Text("Anfragen von anderen Webseiten werden abgelehnt.", "Requests from
 SIGN_IN = Text("Bitte melden Sie sich an.", "Please sign in.")
 NOT_HERE = Text("Das gibt es hier nicht.", "There is no such thing here.")
 TOO_LARGE = Text(
-    "Die Anfrage ist zu groß. Erlaubt sind {} MB; größere Dateien bitte teilen.",
-    "The request is too large. Allowed are {} MB; please split larger files.",
+    "Die Anfrage ist zu groß. Erlaubt sind {}; größere Dateien bitte teilen.",
+    "The request is too large. Allowed are {}; please split larger files.",
 )
 NOT_UNDERSTOOD = Text("Die Anfrage ist nicht lesbar.", "The request cannot be read.")
 BUSY = Text(
@@ -306,8 +306,8 @@ def _refusal(request: Request, error: _Refused | StorageError) -> Response:
 
 
 def _too_large(limit: int) -> _Refused:
-    megabytes = max(1, limit // 2**20)
-    return _Refused(413, Text(TOO_LARGE.de.format(megabytes), TOO_LARGE.en.format(megabytes)))
+    allowed = f"{limit // 2**20} MB" if limit >= 2**20 else f"{limit // 2**10} kB"
+    return _Refused(413, Text(TOO_LARGE.de.format(allowed), TOO_LARGE.en.format(allowed)))
 
 
 async def _read(receive: Receive) -> bytes:

@@ -29,6 +29,7 @@ DISABLED = Text("gesperrt", "disabled")
 NO_PASSWORD = Text("kein Passwort", "no password")
 DONE = Text("Erledigt", "Done")
 SYSTEM = Text("System", "system")
+DAY = Text("%d.%m.%Y", "%Y-%m-%d")
 ACTIONS = {
     "sign_in": Text("angemeldet", "signed in"),
     "sign_out": Text("abgemeldet", "signed out"),
@@ -45,6 +46,8 @@ ACTIONS = {
     "roll_back": Text("früheres Modell", "earlier model"),
     "choose_model": Text("Modell gewählt", "model chosen"),
     "override_audit": Text("Weitergabe trotz Prüfung", "given away despite its audit"),
+    "read_identifying": Text("Text trotz Angaben zur Person gelesen", "text read despite details of a person"),
+    "ask_for_review": Text("zur Prüfung gegeben", "sent to review"),
     "adjudicate": Text("Befund entschieden", "report decided"),
     "project": Text("Projekt angelegt", "project made"),
     "assign": Text("Personen zugeordnet", "people assigned"),
@@ -165,8 +168,9 @@ def _build_audit(services: Services, words: Words, language: gr.Radio, opened: g
 
 def people_value(language: str, people: list[Person]) -> dict[str, Any]:
     """The table of people, for the card."""
+    day = DAY.say(language)
     rows = [
-        [person.name, ROLES[person.role].say(language), _sign_in(person).say(language), f"{person.created_at:%Y-%m-%d}"]
+        [person.name, ROLES[person.role].say(language), _sign_in(person).say(language), f"{person.created_at:{day}}"]
         for person in people
     ]
     return {"columns": [column.say(language) for column in PEOPLE_COLUMNS], "rows": rows}
@@ -176,7 +180,7 @@ def audit_value(language: str, entries: list[AuditEntry]) -> dict[str, Any]:
     """The table of the audit trail, for the card; an action without a word of its own appears under its name."""
     rows = [
         [
-            f"{entry.created_at:%Y-%m-%d %H:%M}",
+            f"{entry.created_at:{DAY.say(language)} %H:%M}",
             entry.user or SYSTEM.say(language),
             ACTIONS[entry.action].say(language) if entry.action in ACTIONS else entry.action,
             ", ".join(f"{key}: {value}" for key, value in entry.facts.items()),

@@ -47,7 +47,7 @@ FIGURES = {
     ),
 }
 RELIABILITY = Text(
-    "Wie verlässlich die Wahrscheinlichkeiten sind: Auf der Diagonalen ist von den Befunden, die das Modell mit 70 % "
+    "Wie verlässlich die Wahrscheinlichkeiten sind: Auf der Diagonalen sind von den Befunden, die das Modell mit 70 % "
     "angibt, auch 70 % vorhanden. Größere Punkte stehen für mehr Entscheidungen.",
     "How far the probabilities can be trusted: on the diagonal, 70 % of what the model gives 70 % is really present. "
     "Larger points stand for more decisions.",
@@ -63,7 +63,7 @@ WORDS = {
     "old": Text("bisher", "old"),
     "new": Text("neu", "new"),
     "change": Text("Unterschied", "Difference"),
-    "interval": Text("95 %-Bereich", "95 % interval"),
+    "interval": Text("95-%-Bereich", "95 % interval"),
     "per_finding": Text("Je Befund", "Per finding"),
     "reliability": Text("Verlässlichkeit der Wahrscheinlichkeiten", "Reliability of the probabilities"),
     "said": Text("Wahrscheinlichkeit des Modells", "Probability of the model"),
@@ -156,7 +156,7 @@ def _basis(result: RunResult) -> Text:
     return Text(
         f"Geprüft an {held} zurückgehaltenen Befunden, aus denen das neue Modell nicht gelernt hat; gelernt aus "
         f"{parts.get('train', 0)} (mitgelieferte eingerechnet), eingestellt an {parts.get('validation', 0)}. Der "
-        "95 %-Bereich sagt, wie weit eine Zahl bei so wenigen Befunden schwanken kann.",
+        "95-%-Bereich sagt, wie weit eine Zahl bei so wenigen Befunden schwanken kann.",
         f"Measured on {held} held-out reports that the new model has not learnt from; learnt from "
         f"{parts.get('train', 0)} (shipped ones included), tuned on {parts.get('validation', 0)}. The 95 % interval "
         "says how far a figure may vary with so few reports.",

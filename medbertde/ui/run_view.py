@@ -16,13 +16,13 @@ from medbertde.services.training import RunStatus, TrainingPreview
 from medbertde.services.training_data import MARKED, SPANS
 from medbertde.types import ModelVersion, Run, RunState, State
 from medbertde.ui.findings import STATES
-from medbertde.ui.words import Text, decimal
+from medbertde.ui.words import Text, counted, decimal
 
 RUN_STATES = {
     RunState.QUEUED: Text("wartet", "queued"),
     RunState.RUNNING: Text("läuft", "running"),
     RunState.FINISHED: Text("abgeschlossen", "finished"),
-    RunState.FAILED: Text("unterbrochen", "failed"),
+    RunState.FAILED: Text("fehlgeschlagen", "failed"),
     RunState.CANCELLED: Text("abgebrochen", "cancelled"),
 }
 GOING = (RunState.QUEUED, RunState.RUNNING)
@@ -51,6 +51,7 @@ COUNTED = {
     SPANS: Text("Markierungen", "Marks"),
     MARKED: Text("Befunde mit Markierung", "Reports with a mark"),
 }
+REPORTS = (Text("annotierter Befund", "labelled report"), Text("annotierte Befunde", "labelled reports"))
 NO_RUN = Text("Es wurde noch kein Training gestartet.", "No training has been started yet.")
 LOADING = Text("Das Modell wird geladen …", "The model is being loaded …")
 MEASURING = Text("Das neue Modell wird geprüft …", "The new model is being measured …")
@@ -67,7 +68,7 @@ SMOOTHED_SHARE = 12  # the curve averages over a twelfth of the steps
 def preview_value(language: str, schema_id: str, preview: TrainingPreview) -> dict[str, Any]:
     """How many reports there are for what, and what stands in the way."""
     return {
-        "lead": Text(f"{preview.reports} annotierte Befunde.", f"{preview.reports} labelled reports.").say(language),
+        "lead": f"{counted(preview.reports, *REPORTS).say(language)}.",
         "parts": [
             {"count": preview.parts[part], "name": name.say(language), "hint": hint.say(language)}
             for part, (name, hint) in _parts(schema_id).items()
@@ -88,17 +89,21 @@ def _notes(schema_id: str, preview: TrainingPreview) -> list[Text]:
     """What the person who starts should know."""
     notes = []
     if preview.fixed_test:
+        belong = counted(
+            preview.fixed_test, Text("davon gehört", "of them belongs"), Text("davon gehören", "of them belong")
+        )
         notes.append(
             Text(
-                f"{preview.fixed_test} davon gehören zum festen Prüfteil eines Projekts.",
-                f"{preview.fixed_test} of them belong to the fixed test part of a project.",
+                f"{belong.de} zum festen Prüfteil eines Projekts.",
+                f"{belong.en} to the fixed test part of a project.",
             )
         )
     if preview.disputed:
+        are = counted(preview.disputed, Text("ist", "is"), Text("sind", "are"))
         notes.append(
             Text(
-                f"{preview.disputed} sind strittig und nicht entschieden: Es zählt, was zuletzt gelesen wurde.",
-                f"{preview.disputed} are disputed and not decided: what was read last counts.",
+                f"{are.de} strittig und nicht entschieden: Es zählt, was zuletzt gelesen wurde.",
+                f"{are.en} disputed and not decided: what was read last counts.",
             )
         )
     return [*notes, *_missing(load_schema(schema_id), preview)]
@@ -125,10 +130,15 @@ def _missing(schema: Schema, preview: TrainingPreview) -> list[Text]:
             )
         )
     if preview.overlapping:
+        marks = counted(
+            preview.overlapping,
+            Text("Markierung überlappt", "mark overlaps"),
+            Text("Markierungen überlappen", "marks overlap"),
+        )
         notes.append(
             Text(
-                f"{preview.overlapping} Markierungen überlappen eine längere; gelernt wird nur die längere.",
-                f"{preview.overlapping} marks overlap a longer one; only the longer one is learnt.",
+                f"{marks.de} eine längere; gelernt wird nur die längere.",
+                f"{marks.en} a longer one; only the longer one is learnt.",
             )
         )
     return notes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import gradio as gr
@@ -12,12 +11,11 @@ from gradio.blocks import Block
 
 from medbertde.schema import Kind, load_schema
 from medbertde.services import Services
-from medbertde.services.exchange.incoming.plan import iso_date
 from medbertde.services.training import Base, Choices, Selection
-from medbertde.types import Role, TrainingRefused, User
+from medbertde.types import Role, User, UserError
 from medbertde.ui import run_view
 from medbertde.ui.card import Card
-from medbertde.ui.view import PRIVATE, caller, refusals
+from medbertde.ui.view import PRIVATE, caller, day, refusals
 from medbertde.ui.words import Text, Words
 
 EPOCHS = 4
@@ -132,19 +130,8 @@ def choices_of(
     modality: str | None,
 ) -> Choices:
     """The choices as they stand on the page; a folder that is named counts more than the list."""
-    selection = Selection(tuple(people or ()), _day(since), agreed == "agreed", modality or "")
+    selection = Selection(tuple(people or ()), day(since), agreed == "agreed", modality or "")
     return Choices((folder or "").strip() or base or "", uncertain, selection)
-
-
-def _day(text: str | None) -> date | None:
-    if not (text or "").strip():
-        return None
-    found = iso_date(text)
-    if not found:
-        raise TrainingRefused(
-            "Den Tag bitte wie 01.03.2026 angeben.", "Please give the day as in 2026-03-01 or 01.03.2026."
-        )
-    return date.fromisoformat(found)
 
 
 def connect_choices(services: Services, parts: ChoiceParts, language: gr.Radio) -> None:
@@ -162,13 +149,23 @@ def connect_choices(services: Services, parts: ChoiceParts, language: gr.Radio) 
 def preview_of(
     services: Services, parts: ChoiceParts, user: User, language: str, schema_id: str, chosen: Sequence[Any]
 ) -> Updates:
-    """What these choices (the values of `ChoiceParts.chosen`) give, and what else can be chosen."""
+    """What these choices (the values of `ChoiceParts.chosen`) give, and what else can be chosen.
+
+    A day that cannot be read does not count, and the card says so: the rest of the page is drawn anew all the same.
+    """
     if not user.role.includes(Role.CURATOR):
         return {}
-    preview = services.training.preview(user, schema_id, choices_of(*chosen).selection)
+    refusal: dict[str, str] = {}
+    try:
+        wanted = choices_of(*chosen)
+    except UserError as error:
+        *before, _, modality = chosen
+        any_day = [*before, "", modality]
+        wanted, refusal = choices_of(*any_day), {"refusal": error.sentence(language)}
+    preview = services.training.preview(user, schema_id, wanted.selection)
     modalities = [(ALL.say(language), ""), *((one, one) for one in preview.modalities)]
     return {
-        parts.amount: run_view.preview_value(language, schema_id, preview),
+        parts.amount: run_view.preview_value(language, schema_id, preview) | refusal,
         parts.counts: run_view.counts_value(language, schema_id, preview),
         parts.base: _bases(language, services.training.bases(user, schema_id), chosen[0]),
         parts.uncertain: gr.update(visible=load_schema(schema_id).kind is Kind.FINDINGS),

@@ -6,11 +6,13 @@ import functools
 import html
 import logging
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import gradio as gr
 
 from medbertde.services.access import Caller
+from medbertde.services.exchange.incoming.plan import iso_date
 from medbertde.types import UserError
 from medbertde.ui.words import Text
 
@@ -36,6 +38,16 @@ def caller(request: gr.Request | None) -> Caller:
     if request is None:
         return Caller(None, None)
     return Caller(getattr(request, "username", None), getattr(request, "session_hash", None))
+
+
+def day(text: str | None) -> date | None:
+    """A day as it is typed, None for an empty field; `InvalidFile` for what is no date.
+
+    >>> day("01.03.2026"), day(" ")
+    (datetime.date(2026, 3, 1), None)
+    """
+    found = iso_date(text)
+    return date.fromisoformat(found) if found else None
 
 
 def refusals(handler: Callable[..., Any]) -> Callable[..., Any]:

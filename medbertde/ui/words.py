@@ -79,6 +79,17 @@ def _said(value: Any, language: str) -> Any:
     return value
 
 
+def counted(count: int, one: Text, many: Text) -> Text:
+    """A number with what it counts.
+
+    >>> rows = Text("Zeile", "row"), Text("Zeilen", "rows")
+    >>> counted(1, *rows).de, counted(2000, *rows).de
+    ('1 Zeile', '2.000 Zeilen')
+    """
+    noun, number = one if count == 1 else many, f"{count:,}"
+    return Text(f"{number.replace(',', '.')} {noun.de}", f"{number} {noun.en}")
+
+
 def signed(language: str, value: float, digits: int) -> str:
     """A number with its sign, as the language writes it.
 

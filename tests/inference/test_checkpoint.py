@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -83,6 +84,25 @@ def test_saving_replaces_a_checkpoint_and_leaves_nothing_beside_it(tmp_path: Pat
     before = load_checkpoint(folder).version
     tiny.classifier_folder(folder, seed=2)
     assert load_checkpoint(folder).version != before
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_the_old_checkpoint_stays_when_the_new_one_cannot_be_put_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny.classifier_folder(tmp_path / "m", seed=1)
+    before = load_checkpoint(folder).version
+    rename = Path.rename
+
+    def full(path: Path, target: Path) -> Path:
+        if ".partial-" in path.name:
+            raise OSError(errno.ENOSPC, "no space left")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="no space left"):
+        tiny.classifier_folder(folder, seed=2)
+    assert load_checkpoint(folder).version == before
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 

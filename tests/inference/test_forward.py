@@ -180,7 +180,7 @@ def test_without_the_hardware_it_stays_in_fp32_and_bf16_is_refused(
 def test_the_runtime_says_in_what_it_computes(tiny_classifier_folder: Path) -> None:
     runtime = Runtime("cpu", precision="fp32")
     runtime.swap("chest_xray", tiny_classifier_folder)
-    assert runtime.precision_for("chest_xray") is Precision.FP32
+    assert forwards.forward_of(runtime.model_for("chest_xray")).precision is Precision.FP32
 
 
 @needs_bf16

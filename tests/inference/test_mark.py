@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import torch
 
 import medbertde
 from medbertde.__main__ import main
-from medbertde.inference.checkpoint import load_checkpoint
+from medbertde.inference import mark as marks
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify
 from medbertde.inference.explain import explain
 from medbertde.inference.mark import mark
@@ -76,6 +77,25 @@ class TestMark:
     def test_it_stops_between_batches(self, folder: Path) -> None:
         with pytest.raises(Cancelled):
             mark(load_checkpoint(folder), [TEXT], stop=lambda: True)
+
+    def test_without_memory_the_halves_are_computed_once(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        model = load_checkpoint(folder)
+        texts = [TEXT, "Kein Erguss.", TEXT[:40]]
+        expected = [[(s.label, s.start, s.end) for s in one.spans] for one in mark(model, texts)]
+        plain, computed, most = marks._logits, [], 2
+
+        def logits(model: LoadedModel, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+            computed.append(len(rows))
+            if len(rows) > most:
+                raise torch.OutOfMemoryError("no memory left")
+            return plain(model, rows)
+
+        monkeypatch.setattr(marks, "_logits", logits)
+        assert [[(s.label, s.start, s.end) for s in one.spans] for one in mark(model, texts)] == expected
+        assert computed == [3, 1, 2]
+        most = 0
+        with pytest.raises(ModelUnavailable, match="not even for half as many texts"):
+            mark(model, texts)
 
     def test_models_of_other_tasks_are_refused_on_both_sides(self, folder: Path, tiny_classifier_folder: Path) -> None:
         tagger, classifier = load_checkpoint(folder), load_checkpoint(tiny_classifier_folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import zipfile
 from collections.abc import Callable
@@ -23,7 +24,8 @@ from medbertde.services.exchange.incoming.preview import Preview
 from medbertde.services.exchange.incoming.screened import SCREENING
 from medbertde.services.files import STORING, Files
 from medbertde.settings import Settings
-from medbertde.store import labelled, labels, reports
+from medbertde.store import labelled, labels, search
+from medbertde.store.search import Filters
 from medbertde.store.session import Database
 from medbertde.types import Forbidden, ImportResult, InvalidFile, Progress, Rationale, ReportRecord, Role, State, User
 
@@ -134,6 +136,31 @@ class TestTables:
         assert record(seen).text == "Kein Erguss; frei, klein | rund"
         assert record(seen).labels == {"Erguss": State.ABSENT}
 
+    def test_blank_lines_before_the_header_are_passed_over(self, look: Look) -> None:
+        assert record(look("a.csv", "\n" * 25 + "id;text\nr1;Kein Erguss, kein Pneu\n")).id == "r1"
+
+    @pytest.mark.parametrize(
+        ("cell", "names"),
+        [
+            ("{}", []),
+            ("[]", []),
+            ('["Erguss"]', ["Erguss"]),
+            ('{"Erguss": "present"}', ["Erguss"]),
+            ("Erguss; Stauung", ["Erguss", "Stauung"]),
+        ],
+    )
+    def test_a_cell_names_its_findings_as_json_or_as_a_list(self, look: Look, cell: str, names: list[str]) -> None:
+        escaped = cell.replace('"', '""')
+        seen = look("a.csv", f'text\tlabels\nEins.\t"{escaped}"\n')
+        assert [found.name for found in seen.names] == names
+        assert record(seen).labels == dict.fromkeys(names, State.PRESENT)
+
+    @pytest.mark.parametrize(
+        "day", ["1.3.2024 08:30", "01.03.24 08:30", "20240301 08:30", "01.03.2024, 08:30", "2024-03-01T08:30Z"]
+    )
+    def test_the_time_of_day_is_left_out_of_a_date(self, look: Look, day: str) -> None:
+        assert record(look("a.csv", f"text;Datum\nEins.;{day}\n")).meta == {"date": "2024-03-01"}
+
     def test_columns_are_understood_by_usual_names(self, look: Look) -> None:
         header = "Befund-ID;Befundtext;Untersuchungsdatum;Modalität;Pleuraerguss;ZVK;label:Tubus;Station"
         seen = look("a.csv", f"{header}\n7;Kein Erguss.;01.03.2024;XRAY;-1;ja;neg;A 1\n")
@@ -191,9 +218,10 @@ class TestTables:
         assert "1 Texte enthalten HTML-Auszeichnungen" in told(seen)
 
     def test_a_date_that_is_none_and_an_unknown_choice_are_refused(self, look: Look) -> None:
-        seen = look("a.csv", "text,Datum\nEins.,gestern\n")
-        assert seen.first_fault
-        assert seen.first_fault.de.startswith("Das Datum ist nicht lesbar.")
+        for day in ("gestern", "2024-03-015"):
+            seen = look("a.csv", f"text,Datum\nEins.,{day}\n")
+            assert seen.first_fault
+            assert seen.first_fault.de.startswith("Das Datum ist nicht lesbar.")
         assert "Spalte „Fehlt“ gibt es nicht" in refused(look, "a.csv", "text\nEins.\n", columns={"Fehlt": "text"})
 
 
@@ -241,6 +269,19 @@ class TestWorkbooks:
     )
     def test_what_is_no_readable_workbook_is_refused(self, look: Look, data: bytes, sentence: str) -> None:
         assert sentence in refused(look, "a.xlsx", data)
+
+    def test_a_workbook_with_damaged_or_encrypted_members_is_refused(self, look: Look) -> None:
+        whole = workbook(("A", [["text"], ["Frei."]]))
+        with zipfile.ZipFile(io.BytesIO(whole)) as packed:
+            at = packed.getinfo("xl/worksheets/sheet1.xml").header_offset
+        start = at + 30 + sum(struct.unpack_from("<HH", whole, at + 26))
+        damaged = whole[:start] + b"\xff" * 4 + whole[start + 4 :]
+        locked = bytearray(whole)
+        for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            for found in re.finditer(signature, whole):
+                struct.pack_into("<H", locked, found.start() + flags, 1)
+        for data in (damaged, bytes(locked)):
+            assert "beschädigt oder unvollständig" in refused(look, "a.xlsx", data)
 
     def test_an_unknown_sheet_is_refused(self, look: Look) -> None:
         assert "kein Blatt mit diesem Namen" in refused(look, "a.xlsx", workbook(("A", [["text"], ["x"]])), sheet="B")
@@ -387,6 +428,16 @@ class TestLabelStudio:
         assert record(seen).labels == {"Stauung": State.PRESENT, "Emphysem": State.PRESENT}
         assert record(seen).rationales == (Rationale("Erguss", 5, 11),)
 
+    def test_a_column_named_annotator_makes_no_export_of_label_studio(self, look: Look) -> None:
+        spans = [{"label": "Erguss", "start": 5, "end": 11}]
+        item = {"text": "Kein Erguss.", "labels": {"Erguss": "absent"}, "rationales": spans, "annotator": "anna"}
+        for more, found in (({}, "json"), ({"annotation_id": 9}, "label_studio_min")):
+            seen = look("a.json", json.dumps([item | more]))
+            assert seen.table.format == found
+            assert record(seen).labels == {"Erguss": State.ABSENT}
+            assert record(seen).rationales == (Rationale("Erguss", 5, 11),)
+            assert record(seen).meta == {"annotator": "anna"}
+
     def test_names_can_be_assigned_or_left_out(self, look: Look) -> None:
         result = [{"from_name": "f", "type": "choices", "value": {"choices": ["Fluid", "Quality"]}}]
         task = self.task({"result": result})
@@ -398,6 +449,14 @@ class TestLabelStudio:
     def test_what_is_no_task_is_a_fault(self, look: Look) -> None:
         seen = look("a.json", '[{"id": 1, "data": {"text": "Eins."}, "annotations": []}, {"annotations": 5}, 7]')
         assert [row.record is not None for row in seen.rows] == [True, False, False]
+
+    @pytest.mark.parametrize("annotations", [5, {"result": []}, [{"result": 5}], [{"result": {"value": {}}}]])
+    def test_a_task_whose_annotations_are_malformed_is_a_fault(self, look: Look, annotations: Any) -> None:
+        whole = {"data": {"text": "Eins."}, "annotations": []}
+        seen = look("a.json", json.dumps([whole, {"data": {"text": "Zwei."}, "annotations": annotations}, whole]))
+        assert [row.record is not None for row in seen.rows] == [True, False, True]
+        assert seen.first_fault
+        assert "„annotations“ oder „result“ ist keine Liste" in seen.first_fault.de
 
 
 class TestDoccano:
@@ -419,6 +478,16 @@ class TestDoccano:
         assert seen.table.format == "doccano"
         assert record(seen).rationales == (Rationale("Erguss", 5, 11),)
         assert (record(seen).id, record(seen).labels) == ("1", {})
+
+    @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+    @pytest.mark.parametrize("entities", [["x"], 5, "x", {"label": "Erguss"}])
+    def test_a_row_whose_entities_are_malformed_is_a_fault(self, look: Look, name: str, entities: Any) -> None:
+        whole = {"text": "Kein Erguss.", "entities": [{"label": "Erguss", "start_offset": 5, "end_offset": 11}]}
+        rows = [whole, {"text": "Zwei.", "entities": entities}, whole]
+        seen = look(name, json.dumps(rows) if name == "a.json" else "\n".join(map(json.dumps, rows)))
+        assert [row.record is not None for row in seen.rows] == [True, False, True]
+        assert seen.first_fault
+        assert "Das Feld „entities“ ist keine Liste von Textstellen" in seen.first_fault.de
 
     def test_classes_become_findings(self, look: Look) -> None:
         lines = [{"text": "Eins.", "label": ["Erguss", "Stauung"]}, {"text": "Zwei.", "label": []}]
@@ -481,7 +550,8 @@ class TestArchives:
 class TestStoring:
     def texts(self, database: Database) -> list[str]:
         with database.read() as session:
-            return [report.text for report in reports.iterate_reports(session)]
+            page = search.search(session, wanted=(), filters=Filters(XRAY), limit=10_000)
+        return [hit.report.text for hit in page.hits]
 
     def test_progress_comes_first_and_whoever_stops_before_storing_has_stored_nothing(
         self, files: Files, anna: User, database: Database

@@ -22,7 +22,8 @@ from medbertde.services.exchange import ExportFormat, ExportOrder, Wanted
 from medbertde.services.exchange.outgoing.conll import tagged, without_overlaps
 from medbertde.services.files import Files
 from medbertde.settings import Settings
-from medbertde.store import audit, labelled, labels, reports
+from medbertde.store import audit, labelled, labels, reports, search
+from medbertde.store.search import Filters
 from medbertde.store.session import Database, open_database
 from medbertde.types import LabelChange, Rationale, ReportRecord, Source, State, User
 
@@ -193,7 +194,7 @@ def test_an_export_can_be_imported_again_and_is_the_same(
         assert (result.added, result.labelled, result.rejected) == (2, 1, ())
         with other.read() as session:
             (again,) = labelled.records(session, schema_id=XRAY)
-            keys = [report.key for report in reports.iterate_reports(session)]
+            keys = [hit.report.key for hit in search.search(session, wanted=(), filters=Filters(XRAY)).hits]
     finally:
         other.close()
     first = RECORDS[0]

@@ -113,6 +113,9 @@ def test_figures_count_reports_and_days(overview: Overview, ids: dict[str, int],
 def test_what_cannot_be_searched_is_a_sentence(overview: Overview, ids: dict[str, int], anna: User) -> None:
     with pytest.raises(InvalidText):
         overview.find(anna, "ab", Filters(XRAY))
+    for broken in ("erguss \ud83e", "erg\x00uss"):
+        with pytest.raises(InvalidText, match="unreadable characters"):
+            overview.find(anna, broken, Filters(XRAY))
     with pytest.raises(InvalidSchema):
         overview.find(anna, "", Filters(XRAY, label="Milz"))
     with pytest.raises(NotFound):

@@ -102,6 +102,15 @@ def test_parquet_without_the_column_is_refused(file: Path) -> None:
     assert refusal(path).startswith("Der Parquet-Datei fehlt die Spalte „text“. Gefunden: befund.")
 
 
+def test_parquet_with_damaged_rows_is_refused_wherever_the_damage_is(file: Path) -> None:
+    path = file.with_suffix(".parquet")
+    pyarrow.parquet.write_table(pyarrow.table({"text": [f"Kein Erguss, frei. {row}" for row in range(500)]}), path)
+    whole = path.read_bytes()
+    for place in range(4, len(whole) - 100, 97):
+        path.write_bytes(whole[:place] + b"\xff" * 8 + whole[place + 8 :])
+        assert "ist keine lesbare Parquet-Datei" in refusal(path)
+
+
 def test_memory_does_not_grow_with_the_file(file: Path) -> None:
     path = file.with_suffix(".jsonl")
     peaks = []

@@ -20,7 +20,8 @@ from medbertde.services.files import STORING, Files
 from medbertde.services.screened_records import HELD_BACK, Gatekeeper, Treatment, became, summary
 from medbertde.services.screening import Screener, ScreeningRefused
 from medbertde.settings import Settings
-from medbertde.store import audit, reports
+from medbertde.store import audit, search
+from medbertde.store.search import Filters
 from medbertde.store.session import Database
 from medbertde.types import Forbidden, ImportResult, Progress, Rationale, ReportRecord, Screened, State, User
 
@@ -44,7 +45,8 @@ def files_with(policy: str, database: Database, access: Access, settings: Settin
 def stored(database: Database) -> list[str]:
     """The text of every report."""
     with database.read() as session:
-        return [report.text for report in reports.iterate_reports(session)]
+        page = search.search(session, wanted=(), filters=Filters(XRAY), limit=10_000)
+    return [hit.report.text for hit in page.hits]
 
 
 @pytest.fixture

@@ -139,7 +139,9 @@ class TestProjects:
             made(team, anna, BOTH, people=("anna",))
         with pytest.raises(UserError, match="give the project a name"):
             team.create(anna, NewProject(XRAY, " ", "xray", PLAIN))
-        made(team, anna)
+        with pytest.raises(UserError, match="Shares lie between 0 and 100"):
+            made(team, anna, Rules(random_share=1.5))
+        assert team.create(anna, NewProject(XRAY, "  Studie ", "xray", PLAIN)).name == "Studie"
         with pytest.raises(Conflict, match="a project named “Studie” already"):
             made(team, anna)
 
@@ -245,6 +247,24 @@ class TestBlindOverlap:
         assert effusion.raw.value == pytest.approx(2 / 3)
         assert effusion.raw.low < effusion.raw.value < effusion.raw.high
         assert (figures["Tubus"].kappa, figures["Tubus"].why) == (None, "one_value")
+
+    def test_a_decision_is_no_reading(
+        self, team: Team, annotate: Annotate, review: Review, anna: User, ben: User, project: Project
+    ) -> None:
+        item = first(annotate, anna)
+        read(annotate, anna, item, Erguss=State.PRESENT, flagged=True)  # type: ignore[arg-type]
+        review.decide(ben, Ruling(str(uuid.uuid4()), XRAY, item.report.id, {"Erguss": State.PRESENT}))
+        found = team.agreement(anna, project.id)
+        assert found.readers == ("anna", MODEL)
+        assert {one.n for one in team.agreement(anna, project.id, ["anna", "ben"]).findings} == {0}
+        progress = team.progress(anna, project.id)
+        assert (progress.done, [(one.name, one.done) for one in progress.people]) == (2, [("anna", 1)])
+        assert team.progress(as_role(ben, Role.ANNOTATOR), project.id).people == ()
+        read(annotate, ben, item)
+        found = team.agreement(anna, project.id)
+        assert found.readers == ("anna", "ben", MODEL)
+        assert {one.n for one in found.findings} == {1}, "without any finding it is a reading too"
+        assert [one.done for one in team.progress(anna, project.id).people] == [1, 1]
 
     def test_annotator_against_model(self, team: Team, annotate: Annotate, anna: User, project: Project) -> None:
         item = first(annotate, anna)

@@ -13,7 +13,7 @@ from medbertde.mark_agreement import shared
 from medbertde.report_file import to_json
 from medbertde.schema import load_schema
 from medbertde.services.access import Access, Caller
-from medbertde.services.annotate import Annotate, Decision
+from medbertde.services.annotate import Annotate, Decision, SkipDecision
 from medbertde.services.mark_figures import compare_marks
 from medbertde.services.review import Review, ReviewCase, Ruling
 from medbertde.services.team import MODEL, NewProject, Team
@@ -30,6 +30,7 @@ from medbertde.types import (
     Rationale,
     ReportRecord,
     Rules,
+    SkipReason,
     Source,
     State,
     Suggestion,
@@ -197,6 +198,18 @@ class TestReview:
         review.decide(anna, ruling(case, DOSE))
         assert exported(database)[0].rationales == (DOSE,)
 
+    def test_a_letter_put_aside_counts_once_a_curator_decided_a_kind(
+        self, review: Review, annotate: Annotate, database: Database, anna: User, bring: Callable[[int], None]
+    ) -> None:
+        bring(3)
+        ids = [item.report.id for item in annotate.next_reports(anna, MEDICATION, count=3).items]
+        for report_id, marks, kinds in zip(ids, ((), (), (DOSE,)), ((), ("Dosis",), ("Dosis",)), strict=True):
+            annotate.skip(anna, SkipDecision(str(uuid.uuid4()), MEDICATION, report_id, SkipReason.UNREADABLE))
+            review.decide(anna, ruling(only_case(review, anna), *marks, kinds=kinds))
+        learnt = annotated(database, load_schema(MEDICATION))
+        assert [(one.id, one.rationales) for one in learnt] == [("m2", ()), ("m3", (DOSE,))]
+        assert [(one.key, one.rationales) for one in exported(database)] == [("m2", ()), ("m3", (DOSE,))]
+
 
 class TestAgreement:
     def test_f1_between_two_is_strict_and_by_overlap_for_each_kind_and_for_all(
@@ -217,6 +230,17 @@ class TestAgreement:
         assert drug.strict is not None
         assert drug.strict.value == pytest.approx(2 / 3)
         assert (figures["Frequenz"].strict, figures["Frequenz"].why) == (None, "no_marks")
+
+    def test_a_decision_is_no_reading_and_a_letter_without_marks_is_one(
+        self, team: Team, review: Review, read: Read, project: Project, anna: User, ben: User, cem: User
+    ) -> None:
+        all_read(read, (anna, (DRUG,)), (ben, ()))
+        read(anna, DRUG, flagged=True)
+        flagged = only_case(review, anna)
+        review.decide(cem, ruling(flagged, DRUG, kinds=("Medikament",)))
+        found = team.agreement(anna, project.id)
+        assert found.readers == ("anna", "ben", MODEL)
+        assert found.marks[0].n == 1, "the first letter"
 
     def test_of_three_readers_all_pairs_count_together(self) -> None:
         said = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from medbertde.inference.runtime import FILL_MASK_SLOT, Runtime
+from medbertde.schema import load_schema
 from medbertde.services.access import Access
-from medbertde.services.annotate import Annotate
-from medbertde.services.review import Review
+from medbertde.services.annotate import Annotate, SkipDecision
+from medbertde.services.review import Review, Ruling
 from medbertde.services.training import Choices, Selection, Training
 from medbertde.services.training_bases import find_base
+from medbertde.services.training_data import annotated
 from medbertde.settings import Settings
 from medbertde.store import labels, reports, reviews
 from medbertde.store.session import Database
@@ -26,6 +29,7 @@ from medbertde.types import (
     NotFound,
     ReportRecord,
     Run,
+    SkipReason,
     State,
     TrainingRefused,
     User,
@@ -113,6 +117,29 @@ class TestPreview:
         assert (snapshot["reports"], snapshot["agreed"]) == (36, True)
         (lineage,) = training.lineages(anna, XRAY)
         assert (lineage.data_hash, lineage.seed, lineage.f1_macro) == (snapshot["data_hash"], 42, None)
+
+
+def test_a_report_put_aside_is_learnt_from_only_where_a_curator_decided_something(
+    annotate: Annotate, review: Review, training: Training, anna: User, database: Database
+) -> None:
+    bring(annotate, anna, 40)
+    texts = [ReportRecord(text) for text in ("Unleserlich.", "Randwinkel verschattet.", "Nichts.")]
+    with database.write() as session:
+        aside = reports.add_reports(session, records=texts, imported_by=anna.id).added_ids
+    for report_id in aside:
+        annotate.skip(anna, SkipDecision(str(uuid.uuid4()), XRAY, report_id, SkipReason.UNREADABLE))
+    assert sorted(one.report_id for one in review.waiting(anna, XRAY)) == list(aside)
+    for report_id, values in zip(aside, ({}, {"Erguss": State.PRESENT}, {"Erguss": None}), strict=True):
+        review.decide(anna, Ruling(str(uuid.uuid4()), XRAY, report_id, values))
+    assert review.waiting(anna, XRAY) == []
+    found = annotated(database, load_schema(XRAY))
+    assert [(record.text, record.labels) for record in found[40:]] == [
+        ("Randwinkel verschattet.", {"Erguss": State.PRESENT}),
+        ("Nichts.", {}),
+    ]
+    preview = training.preview(anna, XRAY)
+    assert (preview.reports, preview.annotators) == (42, ("anna",))
+    assert training.preview(anna, XRAY, Selection(annotators=("anna",))).reports == 40
 
 
 def test_a_finding_that_the_test_part_lacks_is_named_and_a_test_part_without_any_is_refused(

@@ -196,10 +196,33 @@ def test_a_file_of_rows_that_is_cut_or_changed_brings_nothing(
     lines = gzip.decompress((tmp_path / "rows").read_bytes()).splitlines(keepends=True)
     changed = [line.replace(b'"anna"', b'"otto"') for line in lines]
     target = new_postgres()
-    for broken, reason in ((lines[:-1], "not a complete backup"), (changed, "differs from the original")):
+    twice = [*lines[:2], *lines[1:]]  # a key that is there already
+    of_lists = [lines[0], b"[1]\n", *lines[1:]]
+    for broken, reason in (
+        (lines[:-1], "not a complete backup"),
+        (changed, "differs from the original"),
+        (twice, "not a complete backup"),
+        (of_lists, "not a complete backup"),
+    ):
         (tmp_path / "broken").write_bytes(gzip.compress(b"".join(broken)))
         with pytest.raises((InvalidFile, StorageError), match=reason):
             backup.restore(target, tmp_path / "broken", silent, force=False)
+    assert contents(target).total == 0
+
+
+@pytest.mark.parametrize("at", [0.3, 0.6])
+def test_a_file_of_rows_with_damage_in_the_middle_is_a_sentence(
+    filled: Database, new_postgres: NewPostgres, tmp_path: Path, at: float
+) -> None:
+    with filled.read() as session:
+        rows.dump(session, tmp_path / "rows", silent)
+    data = bytearray((tmp_path / "rows").read_bytes())
+    start = int(len(data) * at)
+    data[start : start + 50] = b"\xff" * 50
+    (tmp_path / "broken").write_bytes(data)
+    target = new_postgres()
+    with pytest.raises(InvalidFile, match="not a complete backup"):
+        backup.restore(target, tmp_path / "broken", silent, force=False)
     assert contents(target).total == 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from medbertde.store import Database, exports, labelled, labels, reviews
 from medbertde.store.exports import ExportedReport, Wanted
 from medbertde.store.reviews import Ruling
+from medbertde.store.tables import SubmissionRow
 from medbertde.types import LabelChange, Provenance, Rationale, Source, State, User
 from tests.store.conftest import Save
 
@@ -97,6 +98,51 @@ def test_what_several_people_say_is_settled_as_everywhere_else(
     with database.read() as session:
         records = list(labelled.records(session, schema_id=XRAY))
     assert [record.labels for record in records] == [report.labels for report in found]
+
+
+def decide(database: Database, report_id: int, user: User, **values: State | None) -> None:
+    with database.write() as session:
+        ruling = Ruling(str(uuid.uuid4()), XRAY, report_id, values)
+        reviews.decide(session, ruling=ruling, schema_version=1, user_id=user.id)
+
+
+def test_what_a_curator_decided_without_any_annotation_is_exported(
+    database: Database, report_ids: tuple[int, ...], anna: User, ben: User, read: Any
+) -> None:
+    decide(database, report_ids[0], ben, Erguss=State.PRESENT)
+    decide(database, report_ids[1], ben, Erguss=None)
+    decide(database, report_ids[2], ben)  # closed; nobody has said that it has no findings
+    found = read()
+    assert keys(found) == ["thorax-0", "thorax-1"]
+    assert [report.labels for report in found] == [{"Erguss": State.PRESENT}, {}]
+    assert {(report.provenance, report.annotator, report.annotators) for report in found} == {
+        (Provenance.ADJUDICATED, "ben", ())
+    }
+    assert read(annotator="ben") == []
+    with database.read() as session:
+        records = list(labelled.records(session, schema_id=XRAY))
+    assert [(record.id, record.labels, record.meta["annotators"]) for record in records] == [
+        ("thorax-0", {"Erguss": State.PRESENT}, ""),
+        ("thorax-1", {}, ""),
+    ]
+
+
+def test_the_day_of_the_last_save_counts_whoever_made_it(
+    database: Database, report_ids: tuple[int, ...], anna: User, ben: User, save: Save, read: Any
+) -> None:
+    long_ago = datetime(2020, 5, 1, tzinfo=UTC)
+    with database.write() as session:
+        for number, flagged in ((0, False), (1, True), (2, False)):
+            shared = {"schema_id": XRAY, "schema_version": 1, "active_ms": 0, "comment": "", "flagged": flagged}
+            of = {"report_id": report_ids[number], "user_id": anna.id, "client_uuid": f"old-{number}"}
+            session.add(SubmissionRow(**shared, **of, created_at=long_ago))
+    decide(database, report_ids[0], ben, Erguss=State.PRESENT)
+    save(report_ids[1], ben, Erguss=State.ABSENT)
+    recent = date(2021, 1, 1)
+    assert keys(read(since=recent)) == ["thorax-0", "thorax-1"]
+    assert keys(read(since=recent, flagged=True)) == ["thorax-1"]
+    assert keys(read(since=recent, annotator="anna")) == []
+    assert keys(read(until=recent)) == ["thorax-2"]
 
 
 def test_an_export_of_one_person_takes_what_this_person_said(

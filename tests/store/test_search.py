@@ -61,6 +61,8 @@ def found(database: Database, query: str = "", **filters: Any) -> list[str]:
         ("Sättigung\\ 100", []),
         ("sättigung %", ["plural"]),
         ("eines_Pneumo", []),
+        ("Ergu\u0308sse", ["plural"]),
+        ("Er\xadguss\u200b", ["pleura", "plural", "kein"]),
     ],
 )
 def test_words_and_phrases_find_what_contains_them(
@@ -75,6 +77,12 @@ def test_a_search_that_cannot_work_says_why(query: str) -> None:
         with pytest.raises(InvalidText, match="at least one word of 3 letters"):
             terms(query)
     with pytest.raises(InvalidText, match="Please search for"):
+        terms(query)
+
+
+@pytest.mark.parametrize("query", ["erguss \ud83e", "erg\x00uss"])
+def test_a_search_with_broken_characters_says_so(query: str) -> None:
+    with pytest.raises(InvalidText, match="unreadable characters"):
         terms(query)
 
 

@@ -105,6 +105,19 @@ def test_a_run_that_fails_leaves_its_seed_to_the_next_worker(plan: Benchmark) ->
     assert (plan.out / "chest_xray" / "GerMedBERT--medbert-512" / "seed-1" / "metrics.json").exists()
 
 
+def test_what_a_killed_worker_left_is_done_anew_and_not_while_another_one_is_at_it(plan: Benchmark) -> None:
+    (task,) = plan.tasks
+    settings = {"learning_rate": 1e-4, "batch_reports": 8, "warmup_share": 0.1}
+    left = plan.out / "chest_xray" / "GerMedBERT--medbert-512" / "seed-1"
+    (left / "state").mkdir(parents=True)
+    (left / "config.json").write_text("{", encoding="utf-8")
+    with job._claim(left):
+        final_run(plan, task, MODELS[0], settings, seed=1)
+    assert not (left / "metrics.json").exists()
+    final_run(plan, task, MODELS[0], settings, seed=1)
+    assert (left / "metrics.json").exists()
+
+
 def test_the_command_line_compares_the_six_models_of_the_card_on_the_shipped_reports(tmp_path: Path) -> None:
     plan = parse(["--out", str(tmp_path / "b")])
     assert tuple(plan.models) == CARD_MODELS

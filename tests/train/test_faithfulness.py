@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from medbertde.settings import ROOT
 from medbertde.types import AttributedWord, Attribution, Rationale
 from train import faithfulness
 from train.faithfulness import BEGIN, END, Row, agreement, table
@@ -51,9 +52,13 @@ def test_the_job_measures_a_shipped_model_and_keeps_what_was_written_by_hand(
 ) -> None:
     out = tmp_path / "explanations.md"
     out.write_text(f"by hand\n\n{BEGIN}\nold\n{END}\n\nalso by hand\n", encoding="utf-8")
+    name = "test_chest_xray.jsonl"
+    first = (ROOT / "data" / "reports" / name).read_text(encoding="utf-8").splitlines(keepends=True)[:15]
+    (tmp_path / name).write_text("".join(first), encoding="utf-8")
     monkeypatch.setattr(faithfulness, "METHODS", (("occlusion", "mask"),))
     monkeypatch.setattr(faithfulness, "RESAMPLES", 20)
-    faithfulness.main(["--model", "mini-chest-xray", "--findings", "2", "--workers", "1", "--out", str(out)])
+    words = ["--model", "mini-chest-xray", "--findings", "2", "--workers", "1", "--reports", str(tmp_path)]
+    faithfulness.main([*words, "--out", str(out)])
     text = out.read_text(encoding="utf-8")
     assert text.startswith("by hand\n")
     assert text.endswith("also by hand\n")

@@ -17,7 +17,7 @@ from medbertde.inference.classify import classify
 from medbertde.schema import load_schema
 from medbertde.types import CheckpointRefused, InvalidFile, Reading, ReportRecord, State, TrainingRefused
 from tests import tiny
-from tests.train.conftest import WriteRun, write_reports
+from tests.train.conftest import WriteRun, as_a_job, write_folder, write_reports
 from train import finetune
 from train import fit as loop
 from train.classifier import batch_loss, build_model, predict_logits, report_logits
@@ -29,6 +29,18 @@ from train.run_folder import read_config
 
 SCHEMA = load_schema("chest_xray")
 LEARNABLE = {"epochs": 40, "learning_rate": 5e-3, "patience": 40, "batch_tokens": 48}
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, reports: list[ReportRecord], tiny_classifier_folder: Path
+) -> Path:
+    """The folder of a run of three epochs that has ended."""
+    config = {"base_model": str(tiny_classifier_folder), "run_id": "r1", "seed": 7, "epochs": 3, "patience": 3}
+    folder = write_folder(tmp_path_factory.mktemp("trained") / "run", reports, **config)
+    with as_a_job():
+        finetune.train(folder)
+    return folder
 
 
 def progress(folder: Path) -> list[dict[str, Any]]:
@@ -53,25 +65,19 @@ class TestRunFolder:
         assert metrics["old"]["n_reports"] == metrics["new"]["n_reports"] == metrics["reports"]["test"]
         assert sum(metrics["reports"].values()) == len(reports)
 
-    def test_the_checkpoint_tells_where_it_comes_from(
-        self, write_run: WriteRun, reports: list[ReportRecord], tiny_classifier_folder: Path
-    ) -> None:
-        folder = write_run(reports, run_id="r1", seed=7)
-        finetune.train(folder)
-        facts = load_checkpoint(folder / "checkpoint").facts
+    def test_the_checkpoint_tells_where_it_comes_from(self, trained: Path, tiny_classifier_folder: Path) -> None:
+        facts = load_checkpoint(trained / "checkpoint").facts
         assert (facts.name, facts.schema_id, facts.schema_version) == ("neu", "chest_xray", SCHEMA.version)
         assert facts.lineage.base_model == load_checkpoint(tiny_classifier_folder).version
         assert (facts.lineage.seed, facts.lineage.run_id) == (7, "r1")
         assert facts.metrics is not None
-        assert str(folder.parent) not in (folder / "checkpoint" / "config.json").read_text(encoding="utf-8")
+        assert str(trained.parent) not in (trained / "checkpoint" / "config.json").read_text(encoding="utf-8")
 
     def test_the_checkpoint_tells_how_often_its_probabilities_came_true_in_the_validation_reports(
-        self, write_run: WriteRun, reports: list[ReportRecord]
+        self, trained: Path
     ) -> None:
-        folder = write_run(reports, epochs=1)
-        finetune.train(folder)
-        loaded = load_checkpoint(folder / "checkpoint")
-        validation = split(folder, read_config(folder), SCHEMA).validation
+        loaded = load_checkpoint(trained / "checkpoint")
+        validation = split(trained, read_config(trained), SCHEMA).validation
         answers = classify(loaded, [record.text for record in validation])
         said = [
             (answer.scores[label].present, record.labels.get(label) is State.PRESENT)
@@ -97,12 +103,8 @@ class TestRunFolder:
         with pytest.raises(TrainingRefused, match="reads = words"):
             finetune.train(write_run(reports, reads="words"))
 
-    def test_progress_counts_steps_up_to_the_total_and_closes_each_epoch(
-        self, write_run: WriteRun, reports: list[ReportRecord]
-    ) -> None:
-        folder = write_run(reports, epochs=3, patience=3)
-        finetune.train(folder)
-        lines = progress(folder)
+    def test_progress_counts_steps_up_to_the_total_and_closes_each_epoch(self, trained: Path) -> None:
+        lines = progress(trained)
         steps = [line["step"] for line in lines if "loss" in line]
         assert steps == list(range(1, len(steps) + 1))
         assert 0.9 * lines[-1]["total"] <= steps[-1] <= lines[-1]["total"]  # varied texts fill other batches

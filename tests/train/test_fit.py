@@ -15,7 +15,7 @@ from peft import PeftModel
 
 from medbertde.inference.checkpoint import load_checkpoint, weights_hash
 from medbertde.schema import load_schema
-from medbertde.types import ReportRecord, State, TrainingRefused
+from medbertde.types import Rationale, ReportRecord, State, TrainingRefused
 from tests import tiny
 from tests.processes import DEADLINE_S, run, started
 from tests.train.conftest import WriteRun
@@ -110,25 +110,36 @@ class TestTargets:
         assert {row["truth"]["Tubus"] for row in rows[:20]} == {{"absent": 0, "present": 1, "ignore": -1}[policy]}
 
 
+def in_second_epoch(log: Path) -> bool:
+    return log.exists() and '"epoch": 2' in log.read_text(encoding="utf-8")
+
+
 class TestResume:
     @pytest.fixture
     def folders(self, write_run: WriteRun, reports: list[ReportRecord]) -> tuple[Path, Path]:
-        """Two runs of the same configuration; a state is kept after every step."""
-        config = {"epochs": 30, "patience": 30, "checkpoint_minutes": 0, **ADVANCED}
-        return write_run(reports, "whole", **config), write_run(reports, "killed", **config)
+        """Two runs of the same configuration; a state is kept after every step, and every epoch draws other texts."""
+        config = {"epochs": 12, "patience": 12, "checkpoint_minutes": 0, "run_together": 30, **ADVANCED}
+        marked = [
+            replace(one, rationales=tuple(Rationale(label, 0, len("Kein Erguss")) for label in one.labels))
+            for one in reports
+        ]
+        return write_run(marked, "whole", **config), write_run(marked, "killed", **config)
 
-    def test_a_killed_run_goes_on_to_the_same_model_and_log(self, folders: tuple[Path, Path]) -> None:
+    def test_a_run_killed_in_its_second_epoch_goes_on_to_the_same_model_and_log(
+        self, folders: tuple[Path, Path]
+    ) -> None:
         whole, killed = folders
-        state = killed / "state" / "state.safetensors"
+        log = killed / "progress.jsonl"
         with started("train.finetune", str(killed), "--threads", "1") as process:
             deadline = time.monotonic() + DEADLINE_S
-            while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+            while not in_second_epoch(log) and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.005)
             process.send_signal(signal.SIGKILL)
             process.wait()
-        assert state.exists(), "it ended before it could be killed"
+        assert in_second_epoch(log)
+        assert (killed / "state").exists(), "it ended before it could be killed"
         run("train.finetune", str(killed), "--threads", "1")
-        run("train.finetune", str(whole), "--threads", "1")
+        finetune.train(whole)
         assert weights_hash(killed / "checkpoint") == weights_hash(whole / "checkpoint")
         logs = [(folder / "progress.jsonl").read_text(encoding="utf-8").splitlines() for folder in folders]
         facts = [[{**json.loads(line), "elapsed_s": 0} for line in lines] for lines in logs]
@@ -158,7 +169,7 @@ def test_two_processes_give_the_figures_of_one(
     model.save_pretrained(base)
     config = {"epochs": 6, "learning_rate": 2e-3, "patience": 6, "layer_decay": 0.9, "base_model": str(base)}
     one, two = write_run(reports, "one", **config), write_run(reports, "two", **config)
-    run("train.finetune", str(one), "--threads", "1")
+    finetune.train(one)
     run("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "train.finetune", str(two))
     losses = []
     for folder in (one, two):

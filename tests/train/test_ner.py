@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-import signal
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from medbertde.inference.mark import mark
 from medbertde.schema import load_schema
 from medbertde.types import Rationale, Reading, ReportRecord, Task, TrainingRefused
 from tests import tiny
-from tests.processes import DEADLINE_S, run, started
-from tests.train.conftest import WriteRun, write_reports
+from tests.processes import run
+from tests.train.conftest import WriteRun, as_a_job, write_folder, write_reports
 from train import finetune
+from train import fit as loop
 from train.finetune import split
 from train.run_folder import read_config
 from train.span_figures import spans_of
@@ -44,7 +44,7 @@ def letter(number: int, *, filler: int = 0) -> ReportRecord:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def letters() -> list[ReportRecord]:
     """Letters that are easy to learn; some name no drug."""
     return [*map(letter, range(32)), *(ReportRecord(f"Kein Erguss{'.' * n}", id=f"ohne-{n}") for n in range(8))]
@@ -61,21 +61,28 @@ def write_spans(write_run: WriteRun, tiny_mlm_folder: Path) -> WriteRun:
     return write
 
 
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory, letters: list[ReportRecord], tiny_mlm_folder: Path) -> Path:
+    """The folder of a run that has learnt the letters; the model to compare with has learnt nothing."""
+    place = tmp_path_factory.mktemp("learnt")
+    models = {"base_model": str(tiny_mlm_folder), "compare_with": str(tiny.tagger_folder(place / "old"))}
+    folder = write_folder(place / "run", letters, schema_id="medication", run_id="r1", **models, **LEARNABLE)
+    with as_a_job():
+        finetune.train(folder)
+    return folder
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 class TestRunFolder:
-    def test_a_run_learns_the_spans_and_its_checkpoint_marks_them(
-        self, write_spans: WriteRun, letters: list[ReportRecord], tmp_path: Path
-    ) -> None:
-        old = tiny.tagger_folder(tmp_path / "old")
-        folder = write_spans(letters, compare_with=str(old), run_id="r1", **LEARNABLE)
-        metrics = finetune.train(folder)
-        model = load_checkpoint(folder / "checkpoint")
+    def test_a_run_learns_the_spans_and_its_checkpoint_marks_them(self, learnt: Path) -> None:
+        metrics = json.loads((learnt / "metrics.json").read_text(encoding="utf-8"))
+        model = load_checkpoint(learnt / "checkpoint")
         text = "Keine Magensonde 5 mm links, kein Erguss."
         (marking,) = mark(model, [text])
-        assert metrics.f1_micro > 0.9
+        assert metrics["new"]["f1_micro"] > 0.9
         assert [(one.label, text[one.start : one.end]) for one in marking.spans] == [
             ("Medikament", "Magensonde"),
             ("Dosis", "5 mm"),
@@ -84,17 +91,12 @@ class TestRunFolder:
         assert marking.model_version == model.version
         assert (model.task, model.facts.schema_id, model.facts.reads) == (Task.NER, "medication", Reading.WINDOWS)
         assert model.facts.lineage.run_id == "r1"
-        card = (folder / "checkpoint" / "README.md").read_text(encoding="utf-8")
+        card = (learnt / "checkpoint" / "README.md").read_text(encoding="utf-8")
         assert "F1 Dosis, 95 % interval from" in card
         assert "only where both ends and its label are right" in card
 
-    def test_its_figures_come_with_intervals_for_each_label_beside_the_old_model(
-        self, write_spans: WriteRun, letters: list[ReportRecord], tmp_path: Path
-    ) -> None:
-        old = tiny.tagger_folder(tmp_path / "old")
-        folder = write_spans(letters, compare_with=str(old), **LEARNABLE)
-        finetune.train(folder)
-        written = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    def test_its_figures_come_with_intervals_for_each_label_beside_the_old_model(self, learnt: Path) -> None:
+        written = json.loads((learnt / "metrics.json").read_text(encoding="utf-8"))
         low, high = written["intervals"]["new"]["f1_micro"]
         assert 0 < low <= written["new"]["f1_micro"] <= high <= 1
         assert written["old"]["f1_micro"] < written["new"]["f1_micro"]
@@ -104,17 +106,12 @@ class TestRunFolder:
         assert of_labels["old"]["Dosis"]["f1"][1] < of_labels["new"]["Dosis"]["f1"][0]
         assert of_labels["new"]["Diagnose"]["f1"] is None, "no diagnosis is annotated"
         assert written["new"]["per_label"]["Diagnose"]["positives"] == 0
-        table = (folder / "figures.md").read_text(encoding="utf-8").splitlines()
+        table = (learnt / "figures.md").read_text(encoding="utf-8").splitlines()
         assert [row.split("|")[1].strip() for row in table[2:]] == [*SCHEMA.label_ids, "macro", "micro"]
         assert "–" in next(row for row in table if "Diagnose" in row)
 
-    def test_the_list_of_held_out_reports_tells_places_and_no_words(
-        self, write_spans: WriteRun, letters: list[ReportRecord], tmp_path: Path
-    ) -> None:
-        old = tiny.tagger_folder(tmp_path / "old")
-        folder = write_spans(letters, compare_with=str(old), **LEARNABLE)
-        finetune.train(folder)
-        rows, parts = lines(folder / "held_out.jsonl"), split(folder, read_config(folder), SCHEMA)
+    def test_the_list_of_held_out_reports_tells_places_and_no_words(self, learnt: Path) -> None:
+        rows, parts = lines(learnt / "held_out.jsonl"), split(learnt, read_config(learnt), SCHEMA)
         by_id = {record.id: record for record in parts.test}
         assert [row["report"] for row in rows] == list(by_id)
         for row in rows:
@@ -122,7 +119,7 @@ class TestRunFolder:
             assert truth == spans_of(by_id[row["report"]].rationales)
         assert any(row["differ"] for row in rows)
         for name in ("held_out.jsonl", "metrics.json", "progress.jsonl", "figures.md"):
-            assert "sonde" not in (folder / name).read_text(encoding="utf-8")
+            assert "sonde" not in (learnt / name).read_text(encoding="utf-8")
 
     def test_the_best_epoch_by_strict_f1_is_kept(self, write_spans: WriteRun, letters: list[ReportRecord]) -> None:
         folder = write_spans(letters, **{**LEARNABLE, "epochs": 12, "learning_rate": 2e-2})
@@ -230,23 +227,33 @@ class TestRefusals:
             finetune.train(write_spans(letters, test_file=str(test)))
 
 
+def end_after(patch: pytest.MonkeyPatch, steps: int) -> None:
+    """End a run in the middle of the step after `steps` of its steps."""
+    take, done = loop.Fitting.step, iter(range(steps))
+
+    def step(self: loop.Fitting, batch: Sequence[Any], share: float) -> float:
+        if next(done, None) is None:
+            raise KeyboardInterrupt
+        return take(self, batch, share)
+
+    patch.setattr(loop.Fitting, "step", step)
+
+
 class TestResume:
-    def test_a_killed_run_goes_on_to_the_same_model_and_log(
-        self, write_spans: WriteRun, letters: list[ReportRecord]
+    def test_a_run_that_ended_in_the_middle_of_an_epoch_goes_on_to_the_same_model_and_log(
+        self, write_spans: WriteRun, letters: list[ReportRecord], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         config = {"epochs": 12, "patience": 12, "checkpoint_minutes": 0, "learning_rate": 5e-3}
         whole, killed = write_spans(letters, "whole", **config), write_spans(letters, "killed", **config)
-        state = killed / "state" / "state.safetensors"
-        with started("train.finetune", str(killed), "--threads", "1") as process:
-            deadline = time.monotonic() + DEADLINE_S
-            while not state.exists() and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.005)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        assert state.exists(), "it ended before it could be killed"
+        with monkeypatch.context() as patch:
+            end_after(patch, 5)
+            with pytest.raises(KeyboardInterrupt):
+                finetune.train(killed)
+        last = lines(killed / "progress.jsonl")[-1]
+        assert ("loss" in last, last["epoch"]) == (True, 3)
         assert not (killed / "metrics.json").exists()
-        run("train.finetune", str(killed), "--threads", "1")
-        finetune.train(whole)
+        for folder in (killed, whole):
+            finetune.train(folder)
         assert weights_hash(killed / "checkpoint") == weights_hash(whole / "checkpoint")
         logs = [[{**line, "elapsed_s": 0} for line in lines(folder / "progress.jsonl")] for folder in (whole, killed)]
         assert logs[0] == logs[1]

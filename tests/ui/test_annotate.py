@@ -179,6 +179,27 @@ def test_a_refused_save_shows_its_sentence_keeps_the_values_and_is_tried_again(a
     assert app.saved_reports() == 1
 
 
+def test_a_refused_save_of_another_examination_is_opened_there(app: App) -> None:
+    app.bring("Eins.", "Zwei.")
+    page = app.open()
+    page.keyboard.press("s")
+    page.keyboard.press("1")
+    blocker = sqlite.driver().connect(app.site.folder / "medbertde.sqlite", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    enter(page)
+    expect(page.locator(".ma-alert")).to_contain_text("Nicht gespeichert: Die Datenbank ist gerade")
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    page.click("#annotate-schema >> text=CT-Thorax")
+    expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für CT-Thorax")
+    page.click("text=Befund ansehen")
+    expect_report(page, "Eins.")
+    assert value_of(page, "Stauung") == "present"
+    page.click("text=Erneut versuchen")
+    expect_saved(page)
+    assert ("Stauung", State.PRESENT) in [(label, value) for label, value, _ in app.history("r1")]
+
+
 def test_a_save_that_got_no_answer_is_sent_again_and_stored_once(app: App) -> None:
     app.bring("Eins.", "Zwei.")
     page = app.open()
@@ -230,6 +251,10 @@ def test_keys_rest_while_someone_types_on_another_tab_and_with_modifiers(app: Ap
 def test_an_empty_queue_offers_examples_and_a_skipped_report_comes_back(app: App) -> None:
     page = app.open()
     expect(page.locator(".ma-empty")).to_contain_text("Noch keine Befunde für Röntgen-Thorax")
+    offer = page.locator(".ma-empty .ma-primary")
+    offer.focus()
+    page.keyboard.press("ArrowDown")  # the card is painted anew
+    expect(offer).to_be_focused()
     page.click("text=Beispielbefunde laden")
     page.wait_for_selector(".ma-text:visible")
     shown = page.inner_text(".ma-text")

@@ -133,6 +133,27 @@ class TestMarking:
         page.click(".ma-chip")
         expect(page.locator(".ma-chip")).to_have_count(0)
 
+    def test_a_chip_keeps_the_focus_and_a_click_that_has_begun_while_the_card_is_painted_anew(self, app: App) -> None:
+        app.bring("Erguss links.")
+        page = app.open()
+        page.keyboard.press("e")
+        page.keyboard.press("1")
+        page.keyboard.press("e")
+        page.keyboard.press("6")
+        page.keyboard.press("Space")
+        chip = page.locator(".ma-chip")
+        expect(page.locator(".ma-row[data-label=Erguss] .ma-count")).to_have_attribute("title", "1 markierte Stelle")
+        chip.focus()
+        page.keyboard.press("4")
+        expect(page.locator(".ma-flag")).to_have_attribute("aria-pressed", "true")
+        expect(chip).to_be_focused()
+        chip.hover()
+        page.mouse.down()
+        page.keyboard.press("4")
+        expect(page.locator(".ma-flag")).to_have_attribute("aria-pressed", "false")
+        page.mouse.up()
+        expect(chip).to_have_count(0)
+
     def test_by_touch_the_first_and_the_last_word(self, app: App) -> None:
         app.bring("Kleiner Erguss links.")
         page = app.open(**TABLET)
@@ -203,6 +224,7 @@ class TestTheModelBeside:
         page.click("text=Berechnen")
         row = page.locator(".ma-table tbody tr")
         expect(row).to_contain_text(f"{version} (aktiv)")
+        expect(page.locator(".ma-table thead")).to_contain_text("Einzelbefunde")
         expect(row.locator("td").nth(1)).to_have_text("1")
 
 
@@ -221,6 +243,20 @@ class TestRules:
         expect(sheet).to_contain_text("Mantelpneumothorax")
         page.keyboard.press("Escape")
         expect(sheet).to_be_hidden()
+
+    def test_closing_the_explanation_gives_the_focus_to_the_button_that_opens_it(self, app: App) -> None:
+        app.bring("Eins.")
+        page = app.open()
+        explain, sheet = page.locator(".ma-explain"), page.locator(".ma-sheet")
+        expect(explain).to_have_attribute("aria-expanded", "false")
+        page.keyboard.press("e")
+        explain.click()
+        expect(explain).to_have_attribute("aria-expanded", "true")
+        expect(sheet).to_contain_text("Aszites gehören nicht hierher")  # the guideline has come
+        sheet.get_by_role("button", name="Schließen").click()
+        expect(sheet).to_be_hidden()
+        expect(explain).to_be_focused()
+        expect(explain).to_have_attribute("aria-expanded", "false")
 
     def test_a_save_tells_which_guideline_its_annotator_had(self, app: App) -> None:
         app.bring("Eins.")
@@ -275,7 +311,12 @@ class TestSpans:
         page.keyboard.press("ArrowRight")
         page.keyboard.press("Shift+ArrowRight")
         page.keyboard.press("d")
-        expect(page.locator(".ma-row[data-label=Dosis] .ma-chip")).to_have_text(["5 mg×"])
+        chip = page.locator(".ma-row[data-label=Dosis] .ma-chip")
+        expect(chip).to_have_text(["5 mg×"])
+        chip.focus()
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator(".ma-caret")).to_have_text(["5"])
+        expect(chip).to_be_focused()
         enter(page)
         expect_saved(page)
         assert marked(app, "m1", "medication") == [("Medikament", "Ramipril"), ("Dosis", "5 mg")]

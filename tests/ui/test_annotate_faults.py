@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from gradio.context import Context
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import APIResponse, Browser, Dialog, Page, Route, expect
 
 from medbertde import schema as schemas
 from medbertde.services.access import Caller
-from medbertde.types import State
+from medbertde.services.team import NewProject
+from medbertde.types import Rules, State
 from tests.launch import XRAY, free_port, launched
-from tests.ui.annotator import App, enter, expect_report, expect_saved, value_of
+from tests.ui.annotator import App, enter, expect_report, expect_saved, selected, value_of
 from tests.ui.conftest import Site
 
 CALLS = "**/component_server/"
@@ -33,6 +35,49 @@ def sql(app: App, statement: str) -> None:
     """Do something behind the app's back."""
     with app.site.services.database.write() as session:
         session.connection().exec_driver_sql(statement)
+
+
+def hold(page: Page, name: str) -> Callable[[], Route]:
+    """Calls of this server function wait; what comes back gives the next one, once it is there, to be let go."""
+    held: list[Route] = []
+
+    def on_call(route: Route) -> None:
+        if f'"{name}"' in (route.request.post_data or ""):
+            held.append(route)
+        else:
+            route.continue_()
+
+    def caught() -> Route:
+        for _ in range(200):
+            if held:
+                return held.pop(0)
+            page.wait_for_timeout(50)
+        raise AssertionError(f"{name} was never called")
+
+    page.route(CALLS, on_call)
+    return caught
+
+
+def own_schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of schemas that the test may change."""
+    folder = tmp_path / "schemas"
+    shutil.copytree(schemas.SCHEMA_FOLDER, folder)
+    for function in (schemas.load_schema, schemas.schema_ids):
+        monkeypatch.setattr(
+            function,
+            "__defaults__",
+            tuple(folder if one == schemas.SCHEMA_FOLDER else one for one in function.__defaults__ or ()),
+        )
+    return folder
+
+
+def add_scar(folder: Path) -> None:
+    """Version 2 of the chest X-ray, with one finding more."""
+    path = folder / "chest_xray.yaml"
+    changed = yaml.safe_load(path.read_text(encoding="utf-8"))
+    changed["version"] = 2
+    changed["labels"].append({**changed["labels"][0], "id": "Narbe", "key": "n", "name": {"de": "Narbe", "en": "Scar"}})
+    path.write_text(yaml.safe_dump(changed, allow_unicode=True), encoding="utf-8")
 
 
 def values(app: App, key: str, label: str) -> list[State | None]:
@@ -83,6 +128,23 @@ def test_what_was_saved_in_the_other_window_can_be_taken(app: App) -> None:
     expect(chosen).to_have_attribute("data-state", "present")
     expect(there.locator(".ma-alert")).to_be_hidden()
     assert values(app, "r1", "Stauung") == [State.PRESENT]
+
+
+def test_what_was_saved_there_can_be_taken_while_another_examination_is_on_the_screen(app: App) -> None:
+    app.bring("Eins.")
+    here, there = app.open(), app.open()
+    for page, key in ((here, "1"), (there, "3")):
+        page.keyboard.press("s")
+        page.keyboard.press(key)
+        enter(page)
+    expect_saved(here)
+    expect(there.locator(".ma-alert")).to_contain_text("in einem anderen Fenster gespeichert")
+    there.click("#annotate-schema >> text=CT-Thorax")
+    expect(there.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für CT-Thorax")
+    there.click("text=Das dort Gespeicherte gilt")
+    expect_report(there, "Eins.")
+    assert value_of(there, "Stauung") == "present"
+    expect(there.locator(".ma-alert")).to_be_hidden()
 
 
 def test_a_double_enter_saves_one_report_and_says_so(app: App) -> None:
@@ -150,23 +212,12 @@ def test_a_report_that_was_deleted_meanwhile_is_named_and_the_others_go_on(app: 
 def test_a_schema_that_changed_is_taken_over_and_the_report_is_open_again_with_its_values(
     app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "schemas"
-    shutil.copytree(schemas.SCHEMA_FOLDER, folder)
-    for function in (schemas.load_schema, schemas.schema_ids):
-        monkeypatch.setattr(
-            function,
-            "__defaults__",
-            tuple(folder if one == schemas.SCHEMA_FOLDER else one for one in function.__defaults__ or ()),
-        )
+    folder = own_schemas(tmp_path, monkeypatch)
     app.bring("Eins.", "Zwei.")
     page = app.open()
     page.keyboard.press("s")
     page.keyboard.press("1")
-    path = folder / "chest_xray.yaml"
-    changed = yaml.safe_load(path.read_text(encoding="utf-8"))
-    changed["version"] = 2
-    changed["labels"].append({**changed["labels"][0], "id": "Narbe", "key": "n", "name": {"de": "Narbe", "en": "Scar"}})
-    path.write_text(yaml.safe_dump(changed, allow_unicode=True), encoding="utf-8")
+    add_scar(folder)
     enter(page)
     expect(page.locator(".ma-alert")).to_contain_text("wurde geändert (Version 1 auf 2)")
     expect_report(page, "Eins.")
@@ -175,6 +226,118 @@ def test_a_schema_that_changed_is_taken_over_and_the_report_is_open_again_with_i
     enter(page)
     expect_saved(page)
     assert values(app, "r1", "Stauung") == [State.PRESENT]
+
+
+def test_a_schema_that_changed_behind_another_one_changes_nothing_there_and_loses_no_value(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_schemas(tmp_path, monkeypatch)
+    app.bring("Eins.", "Zwei.")
+    page = app.open()
+    page.keyboard.press("s")
+    page.keyboard.press("1")
+    caught = hold(page, "save_report")
+    enter(page)
+    saving = caught()
+    add_scar(folder)
+    page.click("#annotate-schema >> text=CT-Thorax")
+    page.click("text=Beispielbefunde laden")
+    page.wait_for_selector(".ma-text:visible")
+    label = selected(page)
+    assert label is not None
+    page.keyboard.press("1")
+    saving.continue_()
+    expect(page.locator(".ma-alert")).to_contain_text("Das Schema Röntgen-Thorax wurde geändert (Version 1 auf 2)")
+    assert value_of(page, label) == "present"
+    page.click("#annotate-schema >> text=Röntgen-Thorax")
+    expect_report(page, "Eins.")
+    expect(page.locator(".ma-row[data-label=Narbe]")).to_be_visible()
+    assert value_of(page, "Stauung") == "present"
+    page.unroute(CALLS)
+    enter(page)
+    expect_saved(page)
+    assert values(app, "r1", "Stauung") == [State.PRESENT]
+
+
+def test_examples_that_come_after_a_change_of_examination_are_there_on_coming_back(app: App) -> None:
+    page = app.open()
+    page.click("#annotate-schema >> text=CT-Thorax")
+    expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für CT-Thorax")
+    caught = hold(page, "load_examples")
+    page.click("text=Beispielbefunde laden")
+    loading = caught()
+    page.click("#annotate-schema >> text=Röntgen-Thorax")
+    expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für Röntgen-Thorax")
+    with page.expect_response(lambda response: '"load_examples"' in (response.request.post_data or "")):
+        loading.continue_()
+    page.click("#annotate-schema >> text=CT-Thorax")
+    page.wait_for_selector(".ma-text:visible")
+
+
+def test_an_answer_that_comes_after_a_change_of_project_brings_no_report_of_the_former_one(app: App) -> None:
+    app.bring(*(f"Befund {number}." for number in range(1, 8)))
+    anna = app.site.services.access.identify(Caller("anna", None))
+    new = NewProject(XRAY, "Stichprobe", "xray", Rules(), keys=("r6", "r7"))
+    app.site.services.team.create(anna, new, ["anna"])
+    page = app.open()
+    answers: list[tuple[Route, APIResponse]] = []
+
+    def come_late(route: Route) -> None:
+        if '"save_report"' in (route.request.post_data or ""):
+            answers.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    page.route(CALLS, come_late)
+    enter(page)
+    expect_report(page, "Befund 2.")
+    page.get_by_role("tab", name="Team & Prüfung").click()
+    page.wait_for_selector("#team-people :is(table, .mb-hint):visible")
+    page.locator("#team-project input").click()
+    page.get_by_role("option", name="Stichprobe").click()
+    expect(page.locator("#team-summary")).to_contain_text("von 2 Lesungen")
+    page.click("#team-here")
+    expect(page.locator("#team-project input")).to_have_value("Stichprobe (hier annotieren Sie)")
+    page.get_by_role("tab", name="Labeln").click()
+    expect_report(page, "Befund 6.")
+    ((route, response),) = answers  # it brings number 5
+    page.unroute(CALLS)
+    route.fulfill(response=response)
+    expect_saved(page)
+    enter(page)
+    expect_report(page, "Befund 7.")
+    enter(page)
+    expect(page.locator(".ma-empty h3")).to_have_text("Alles erledigt")
+
+
+def test_what_the_model_said_of_one_finding_is_never_shown_for_another_and_a_lost_answer_is_asked_for_again(
+    app: App,
+) -> None:
+    app.bring("Kein Pneumothorax. Kleiner Erguss links.")
+    page = app.open()
+    version = app.site.services.reading.model_version(XRAY)
+    for key in ("v1", "p0", "e1"):
+        page.keyboard.press(key[0])
+        page.keyboard.press(key[1])
+    page.keyboard.press("e")
+    page.keyboard.press("7")
+    figures, coloured = page.locator(".ma-figures"), page.locator(".ma-text [style*=background-color]")
+    expect(figures).to_contain_text(version)
+    expect(coloured).not_to_have_count(0)
+    caught = hold(page, "weigh_words")
+    page.keyboard.press("p")
+    expect(figures).to_contain_text("Zuerst einen Wert wählen")
+    expect(coloured).to_have_count(0)
+    page.keyboard.press("v")
+    expect(figures).to_have_text("Wird berechnet …")
+    caught().abort()
+    expect(figures).to_have_text("Der Server antwortet nicht.")
+    page.unroute(CALLS)
+    page.keyboard.press("7")
+    expect(figures).to_have_text("")
+    page.keyboard.press("7")
+    expect(figures).to_contain_text(version)
+    app.site.complaints.clear()  # the browser complains about the lost call
 
 
 def test_while_the_network_is_gone_one_works_on_and_everything_is_saved_by_itself_when_it_is_back(app: App) -> None:

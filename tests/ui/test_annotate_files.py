@@ -46,10 +46,11 @@ def meaning(page: Page, key: str, chosen: str) -> None:
 
 def stored(site: Site) -> list[tuple[str, str]]:
     """Key and text of every report."""
-    from medbertde.store import reports
+    from medbertde.store import search
 
     with site.services.database.read() as session:
-        return [(report.key, report.text) for report in reports.iterate_reports(session)]
+        page = search.search(session, wanted=(), filters=search.Filters("chest_xray"), limit=10_000)
+    return [(hit.report.key, hit.report.text) for hit in page.hits]
 
 
 def download(page: Page, button: str) -> tuple[str, bytes]:
@@ -211,6 +212,11 @@ def test_an_export_can_be_narrowed_and_says_when_nothing_is_left(labelled: Site)
     page.keyboard.press("Escape")
     _, data = download(page, "#annotate-export")
     assert [json.loads(line)["id"] for line in data.splitlines()] == ["r1"]
+    page.click("#mb-language >> text=English")
+    expect(page.locator("#annotate-export")).to_have_text("Export")
+    expect(page.locator("#export-finding input")).to_have_value("Pleural effusion")
+    page.click("#mb-language >> text=Deutsch")
+    expect(page.locator("#export-finding input")).to_have_value("Pleuraerguss")
     page.fill("#export-since textarea, #export-since input", "01.01.2100")
     page.click("#annotate-export")
     expect_refusal(page, "Kein annotierter Befund passt zu dieser Auswahl.")
@@ -223,8 +229,10 @@ def test_the_part_speaks_english_and_fits_a_phone(own_site: Site) -> None:
     page = open_files(own_site, **PHONE)
     choose(page, "a.csv", b"text;Erguss;Anmerkung\nKein Erguss.;0;" + b"x" * 300 + b"\n")
     expect(page.locator("#files-card")).to_contain_text("Die ersten Zeilen")
+    expect(page.locator("#files-card")).to_contain_text(re.compile(r"\b1 Zeile\b"))
     page.click("#mb-language >> text=English")
     expect(page.locator("#files-card")).to_contain_text("The first rows")
+    expect(page.locator("#files-card")).to_contain_text(re.compile(r"\b1 row\b"))
     expect(page.locator("#files-card")).to_contain_text("Pleural effusion: absent")
     expect(page.locator("#annotate-import-start")).to_have_text(re.compile("Import"))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

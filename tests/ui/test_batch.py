@@ -11,6 +11,8 @@ from gradio.utils import get_upload_folder
 from playwright.sync_api import FilePayload, Page, expect
 
 from medbertde.services import bulk
+from medbertde.types import UserError
+from medbertde.ui.batch_view import Shown, status
 from tests.ui.conftest import Site, expect_refusal
 
 NASTY = "<script>document.title='offen'</script> =1+1 kein <b>Erguss</b>."
@@ -114,6 +116,36 @@ def test_stopping_ends_the_computation_and_keeps_what_is_there(site: Site, monke
     page.wait_for_timeout(1500)
     assert len(calls) == made < 90
     expect(page.locator("#batch-download")).to_be_hidden()
+
+
+def test_a_batch_that_fails_half_way_does_not_look_as_if_it_went_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = bulk.classify
+    calls: list[int] = []
+
+    def failing(*words: object, **more: object) -> object:
+        calls.append(1)
+        if len(calls) > 3:
+            raise UserError("Das Modell ist weg.", "The model is gone.")
+        time.sleep(0.6)
+        return plain(*words, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bulk, "classify", failing)
+    page = opened(site)
+    choose(page, ("befunde.csv", table(3000)))
+    page.click("#batch-run")
+    expect_refusal(page, "Das Modell ist weg.")
+    expect(page.locator("#batch-card [role=status]")).to_contain_text("Abgebrochen nach ")
+    expect(page.locator("#batch-card [role=progressbar]")).to_have_attribute("data-going", "false")
+    expect(page.locator("#batch-card tbody tr").first).to_be_visible()
+    expect(page.locator("#batch-stop")).to_be_disabled()
+
+
+def test_a_batch_of_one_is_counted_as_one() -> None:
+    said = status(Shown("chest_xray", done=1, total=1, elapsed_s=2))
+    assert said.de == "1 von 1 Befund gelesen in 2,0 s."
+    assert said.en == "1 of 1 report read in 2.0 s."
 
 
 def test_nothing_is_left_on_the_disk_but_the_results(site: Site) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from medbertde.inference.pieces import CutWord, Piece, Tokenisation
+from medbertde.ui.fill_mask_pieces import pieces_value
 from tests import tiny
 from tests.launch import PHONE
 from tests.ui.conftest import Site, expect_refusal
@@ -35,7 +37,7 @@ def test_own_words_are_ranked_and_a_click_puts_one_in(site: Site) -> None:
     page.click("#fill-own-run")
     rows = page.locator("#fill-own-card li")
     expect(rows).to_have_count(3)
-    expect(rows.nth(0)).to_contain_text("Log-Likelihood")
+    expect(rows.nth(0)).to_contain_text("Logarithmus der Wahrscheinlichkeit")
     expect(rows.nth(2)).to_contain_text("enthält Zeichen, die das Modell nicht kennt")
     word = rows.nth(0).locator(".mb-word").inner_text()
     rows.nth(0).locator("button").click()
@@ -76,18 +78,25 @@ def test_a_second_model_that_is_the_first_or_cannot_answer_is_refused(
         expect_refusal(page, refusal)
 
 
-def test_the_pieces_of_both_tokenizers_are_shown_with_their_fertility(site: Site, second: Path) -> None:
+def test_the_pieces_of_both_tokenizers_are_shown_with_their_number_per_word(site: Site, second: Path) -> None:
     page = opened(site)
     page.click("#fill-cut")
     expect(page.locator("#fill-pieces section")).to_have_count(1)
-    expect(page.locator("#fill-pieces")).to_contain_text("je Wort (Fertilität)")
+    expect(page.locator("#fill-pieces")).to_contain_text(" je Wort.")
     assert "".join(page.locator("#fill-pieces .mb-piece-text").all_inner_texts()) == SENTENCE.replace(" ", "")
     choose(page, str(second))
     page.click("#fill-cut")
     expect(page.locator("#fill-pieces section")).to_have_count(2)
     expect(page.locator("#fill-pieces .mb-comparison")).to_contain_text("Wortteile")
     page.click("#mb-language >> text=English")
-    expect(page.locator("#fill-pieces")).to_contain_text("per word (fertility)")
+    expect(page.locator("#fill-pieces")).to_contain_text(" per word on average.")
+
+
+def test_one_word_and_one_piece_are_counted_as_one() -> None:
+    cut = Tokenisation("modell@1", (CutWord("Erguss", (Piece("Erguss", 1),), counted=True),), 1200)
+    said = {language: pieces_value(language, (cut,))["blocks"][0]["summary"] for language in ("de", "en")}
+    assert said["de"].startswith("1 Wort, 1 Wortteil: im Mittel 1,00 je Wort. 1 Wort ist ein einziger Wortteil. ")
+    assert said["en"].startswith("1 word, 1 piece: 1.00 per word on average. 1 word is one piece. ")
 
 
 def test_the_candidates_can_be_all_pieces_and_are_a_table_to_take_along(site: Site) -> None:

@@ -17,6 +17,7 @@ from medbertde.services.overview import Filters
 from medbertde.types import State
 from tests.launch import PHONE, XRAY, launched
 from tests.ui.conftest import Site
+from tests.ui.late import hold, let_go
 
 HOSTILE = '<img src=x onerror="window.ran=1"><b>Erguss</b> & links'
 TEXTS = {"first": "Kleiner Pleuraerguß links. ZVK regelrecht.", "second": "Kein Erguss.", "third": HOSTILE}
@@ -94,6 +95,51 @@ def test_more_reports_come_behind_the_first(seen: Seen) -> None:
     expect(seen.page.locator(".mo-hit").nth(20)).to_be_focused()
 
 
+def test_more_reports_are_those_of_the_search_that_is_shown(seen: Seen) -> None:
+    seen.search("Lunge")
+    expect(seen.page.get_by_role("status").get_by_text("25 Befunde")).to_be_visible()
+    seen.page.get_by_role("searchbox", name="Im Text suchen").fill("erguss")  # not searched for yet
+    seen.page.get_by_role("button", name="Weitere Befunde").click()
+    expect(seen.page.locator(".mo-hit")).to_have_count(25)
+
+
+def test_of_two_clicked_reports_the_second_is_shown_also_when_its_answer_comes_first(seen: Seen) -> None:
+    seen.search("erguss")
+    expect(seen.page.locator(".mo-hit")).to_have_count(3)
+    held = hold(seen.page, "look_at_report")
+    seen.page.locator(".mo-hit").first.click()
+    seen.page.locator(".mo-hit").nth(1).click()
+    expect(seen.page.locator(".mo-looked .mb-report")).to_have_text(TEXTS["second"])
+    let_go(seen.page, held)
+    expect(seen.page.locator(".mo-looked .mb-report")).to_have_text(TEXTS["second"])
+    expect(seen.page.locator(".mo-hit[aria-pressed=true]")).to_contain_text("second")
+
+
+def test_a_report_that_comes_after_a_new_search_is_not_shown(seen: Seen) -> None:
+    held = hold(seen.page, "look_at_report")
+    seen.page.locator(".mo-hit").first.click()
+    seen.search("Milz")
+    expect(seen.page.get_by_text("Kein Befund passt.")).to_be_visible()
+    let_go(seen.page, held)
+    expect(seen.page.locator(".mo-looked .mb-report")).to_have_count(0)
+
+
+def test_who_types_while_the_part_is_being_filled_goes_on_typing(labelled: Site) -> None:
+    page = labelled.open("Annotation")
+    held = hold(page, "list_annotators")
+    with page.expect_request(lambda request: "list_annotators" in (request.post_data or "")):
+        page.get_by_role("tab", name="Übersicht").click()
+    field = page.get_by_role("searchbox", name="Im Text suchen")
+    field.click()
+    page.keyboard.type("ergss")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    let_go(page, held)
+    expect(page.get_by_role("combobox", name="Annotiert von").locator("option", has_text="lokal")).to_have_count(1)
+    page.keyboard.type("u")
+    expect(field).to_have_value("erguss")
+
+
 def test_filters_narrow_down_by_finding_value_and_work(seen: Seen) -> None:
     seen.page.get_by_role("combobox", name="Befund", exact=True).focus()
     seen.page.get_by_role("combobox", name="Befund", exact=True).select_option(label="Pleuraerguss")
@@ -103,7 +149,7 @@ def test_filters_narrow_down_by_finding_value_and_work(seen: Seen) -> None:
     expect(seen.page.get_by_text("Kein Befund passt.")).to_be_visible()
     seen.page.get_by_role("combobox", name="Wert", exact=True).select_option(label="alle")
     seen.page.get_by_role("combobox", name="Befund", exact=True).select_option(label="alle")
-    seen.page.get_by_role("combobox", name="Bearbeitung").select_option(label="gelabelt")
+    seen.page.get_by_role("combobox", name="Bearbeitung").select_option(label="annotiert")
     expect(seen.page.locator(".mo-hit")).to_have_count(1)
 
 
@@ -116,7 +162,7 @@ def test_a_report_shows_its_values_and_history_and_opens_for_labelling(seen: See
     expect(looked.get_by_role("row", name="Pleuraerguss vorhanden lokal")).to_be_visible()
     looked.get_by_text("Verlauf (2)").click()
     expect(looked.get_by_text("nicht erwähnt → vorhanden")).to_be_visible()
-    looked.get_by_role("button", name="Im Labeln öffnen").click()
+    looked.get_by_role("button", name="Zum Annotieren öffnen").click()
     expect(seen.page.locator("#annotate-card .ma-text")).to_contain_text("Kleiner Pleuraerguß links.")
 
 
@@ -124,8 +170,8 @@ def test_a_report_that_i_did_not_save_is_for_looking_only(seen: Seen) -> None:
     seen.search("kein erguss")
     expect(seen.page.locator(".mo-hit")).to_have_count(1)
     seen.page.locator(".mo-hit").click()
-    expect(seen.page.locator(".mo-looked").get_by_text("Noch nicht gelabelt.")).to_be_visible()
-    expect(seen.page.get_by_role("button", name="Im Labeln öffnen")).to_have_count(0)
+    expect(seen.page.locator(".mo-looked").get_by_text("Noch nicht annotiert.")).to_be_visible()
+    expect(seen.page.get_by_role("button", name="Zum Annotieren öffnen")).to_have_count(0)
 
 
 def test_the_text_of_a_report_stays_text(seen: Seen) -> None:
@@ -139,7 +185,7 @@ def test_the_text_of_a_report_stays_text(seen: Seen) -> None:
 
 def test_figures_have_their_numbers_in_tables(seen: Seen) -> None:
     figure = seen.page.locator(".mo-figure").first
-    expect(figure.get_by_text("Werte in 1 gelabelten Befunden")).to_be_visible()
+    expect(figure.get_by_text("Werte in 1 annotierten Befunden")).to_be_visible()
     figure.get_by_text("Zahlen als Tabelle").click()
     expect(figure.get_by_role("row", name="Pleuraerguss 1 0 0 0")).to_be_visible()
     days = seen.page.locator(".mo-figure").last
@@ -151,6 +197,29 @@ def test_english_follows_the_page(seen: Seen) -> None:
     seen.page.get_by_text("English", exact=True).click()
     expect(seen.page.get_by_role("searchbox", name="Search the text")).to_be_visible()
     expect(seen.page.get_by_text("Often present together")).to_be_visible()
+
+
+def test_it_opens_in_the_language_and_with_the_examination_of_the_page(labelled: Site) -> None:
+    page = labelled.open("Annotation")
+    page.click("#mb-language >> text=English")
+    page.click("#annotate-schema >> text=Chest CT")
+    expect(page.locator(".ma-empty")).to_contain_text("No reports for Chest CT yet")
+    expect_no_report_in_english(page)
+
+
+def test_it_opens_with_an_examination_that_was_chosen_before_the_language(labelled: Site) -> None:
+    page = labelled.open("Annotation")
+    page.click("#annotate-schema >> text=CT-Thorax")
+    expect(page.locator(".ma-empty")).to_contain_text("Noch keine Befunde für CT-Thorax")
+    page.click("#mb-language >> text=English")
+    expect_no_report_in_english(page)
+
+
+def expect_no_report_in_english(page: Page) -> None:
+    """The overview is opened for the first time: there are only reports of another examination."""
+    page.get_by_role("tab", name="Overview").click()
+    expect(page.get_by_role("searchbox", name="Search the text")).to_be_visible()
+    expect(page.locator(".mo-hits")).to_contain_text("No report fits.")
 
 
 def test_on_a_phone_nothing_is_cut_off(labelled: Site) -> None:

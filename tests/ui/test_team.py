@@ -15,6 +15,7 @@ from medbertde.store import labelled
 from medbertde.types import ReportRecord, Rules, State, User
 from tests.launch import XRAY
 from tests.ui.conftest import Site
+from tests.ui.late import hold, let_go
 
 P, U, A = State.PRESENT, State.UNCERTAIN, State.ABSENT
 
@@ -102,6 +103,58 @@ def test_a_curator_decides_with_the_keyboard_and_with_the_mouse(study: Site) -> 
     expect(page.locator(".mb-review .mb-empty")).to_contain_text("Nichts zu prüfen")
     assert gold(study)["r3"] == ("adjudicated", {"Erguss": P, "ZVK": P})
     assert gold(study)["r2"] == ("unanimous", {"Erguss": A, "ZVK": P})
+
+
+def test_a_report_chosen_while_a_decision_is_being_saved_stays_open(study: Site) -> None:
+    page = open_team(study)
+    page.locator(".mr-open").first.click()
+    expect(page.locator(".mr-head")).to_contain_text("r1")
+    page.locator(".mr-row[data-label=Erguss] [data-state=present]").click()
+    page.locator(".mr-row[data-label=Stauung] [data-state=none]").click()
+    held = hold(page, "decide_review")
+    page.click(".mr-decide")
+    page.locator(".mr-open").nth(1).click()
+    expect(page.locator(".mr-head")).to_contain_text("r3")
+    let_go(page, held)
+    expect(page.locator(".mr-status")).to_have_text("Gespeichert")
+    expect(page.locator(".mr-open .mr-key")).to_have_text(["r3"])
+    expect(page.locator(".mr-head")).to_contain_text("r3")
+    assert gold(study)["r1"] == ("adjudicated", {"Erguss": P, "ZVK": P})
+    page.click(".mr-decide")
+    expect(page.locator(".mb-review .mb-empty")).to_contain_text("Nichts zu prüfen")
+    assert gold(study)["r3"] == ("adjudicated", {"Erguss": P, "ZVK": P})
+
+
+def test_another_examination_chosen_while_a_decision_is_being_saved_is_told_that_it_was(study: Site) -> None:
+    page = open_team(study)
+    page.locator(".mr-open").nth(1).click()
+    expect(page.locator(".mr-head")).to_contain_text("r3")
+    held = hold(page, "decide_review")
+    page.click(".mr-decide")
+    page.click("#annotate-schema >> text=CT-Thorax")
+    expect(page.locator(".mb-review .mb-empty")).to_contain_text("Nichts zu prüfen")
+    let_go(page, held)
+    expect(page.locator(".mr-status")).to_have_text("Gespeichert")
+    assert gold(study)["r3"] == ("adjudicated", {"Erguss": P, "ZVK": P})
+
+
+def test_of_two_reports_clicked_for_review_the_second_is_open_also_when_its_answer_comes_first(study: Site) -> None:
+    page = open_team(study)
+    held = hold(page, "review_case")
+    page.locator(".mr-open").first.click()
+    page.locator(".mr-open").nth(1).click()
+    expect(page.locator(".mr-head")).to_contain_text("r3")
+    let_go(page, held)
+    expect(page.locator(".mr-head")).to_contain_text("r3")
+
+
+def test_the_review_speaks_english_at_once(study: Site) -> None:
+    page = open_team(study)
+    page.locator(".mr-open").first.click()
+    expect(page.locator(".mr-decide")).to_contain_text("Entscheiden und weiter")
+    page.click("#mb-language >> text=English")
+    expect(page.locator(".mr-count")).to_have_text("2 reports to review")
+    expect(page.locator(".mr-decide")).to_contain_text("Decide and go on")
 
 
 def test_progress_and_agreement_are_told_in_plain_words(study: Site) -> None:

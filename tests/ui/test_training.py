@@ -12,8 +12,10 @@ from playwright.sync_api import FilePayload, Page, expect
 from medbertde.report_file import to_json
 from medbertde.schema import load_schema
 from medbertde.services import open_services, run_files
+from medbertde.services.training_data import TrainingPreview
 from medbertde.store import runs
 from medbertde.types import ReportRecord, RunState, State
+from medbertde.ui.run_view import preview_value
 from tests import tiny
 from tests.launch import XRAY
 from tests.ui.conftest import Site, expect_refusal
@@ -175,7 +177,12 @@ def test_a_finished_run_is_compared_in_plain_words_its_doubts_go_to_review_and_g
     row = result.locator(".mt-figures tr", has_text="F1 (alle Entscheidungen)")
     expect(row.locator("td").nth(1)).to_have_text("1,0001,00–1,00")
     result.get_by_text("Verlässlichkeit der Wahrscheinlichkeiten").click()
-    expect(result.get_by_role("img", name="Verlässlichkeit der Wahrscheinlichkeiten")).to_be_visible()
+    plot = result.get_by_role("img", name="Verlässlichkeit der Wahrscheinlichkeiten")
+    expect(plot).to_be_visible()
+    expect(plot.locator("text").last).to_have_text("tatsächlich vorhanden")
+    told = plot.get_attribute("aria-label") or ""
+    assert "neu: Wahrscheinlichkeit des Modells 10 %, tatsächlich vorhanden 0 %; " in told
+    assert "bisher: " in told
     result.get_by_text("Je Befund", exact=True).click()
     expect(result.locator("tr", has_text="Pleuraerguss").locator("td").first).to_have_text("20")
 
@@ -203,6 +210,35 @@ def test_a_finished_run_is_compared_in_plain_words_its_doubts_go_to_review_and_g
     page.get_by_role("button", name=f"Zurück zu {before}").click()
     expect(page.locator("#mb-model")).to_contain_text(f"Röntgen-Thorax: {before}")
     expect(page.locator("#train-take")).to_be_enabled()
+
+
+def test_a_day_that_cannot_be_read_is_said_in_the_preview_and_everything_else_is_drawn_anew(own_site: Site) -> None:
+    finished_run(own_site)
+    page = own_site.open("Training")
+    expect(page.locator("#train-figures .mt-verdict")).to_be_visible()
+    page.click("text=Befunde auswählen")
+    page.locator("#train-since :is(input, textarea)").fill("gestern")
+    page.keyboard.press("Tab")
+    refusal = page.locator("#train-amount .mt-refusal")
+    expect(refusal).to_contain_text("Das Datum ist nicht lesbar.")
+    expect(page.locator("#train-amount")).to_contain_text("40 annotierte Befunde.")
+    page.click("#train-take")
+    expect(page.locator("#mb-model")).to_contain_text("neu@")
+    expect(page.locator("#train-take")).to_be_disabled()
+    page.click("#mb-language >> text=English")
+    expect(refusal).to_contain_text("The date cannot be read.")
+
+
+def test_a_single_report_is_counted_as_one_in_the_preview() -> None:
+    parts = dict.fromkeys(("train", "validation", "test"), 0)
+    preview = TrainingPreview(1, {}, parts, fixed_test=1, disputed=1, overlapping=1)
+    german, english = (preview_value(language, XRAY, preview) for language in ("de", "en"))
+    assert (german["lead"], english["lead"]) == ("1 annotierter Befund.", "1 labelled report.")
+    assert [note.partition(" ")[2] for note in german["notes"]] == [
+        "davon gehört zum festen Prüfteil eines Projekts.",
+        "ist strittig und nicht entschieden: Es zählt, was zuletzt gelesen wurde.",
+        "Markierung überlappt eine längere; gelernt wird nur die längere.",
+    ]
 
 
 def test_the_chosen_base_model_stays_chosen_and_speaks_the_new_language(own_site: Site) -> None:

@@ -66,7 +66,7 @@ def rank_words(model: LoadedModel, text: str, words: Sequence[str], *, max_chars
     """The words by their mean log-likelihood in the one gap of `text`, best first; unknown ones at the end.
 
     The mean makes words of different length comparable when they are given; the search for new words uses the product
-    (see `fill_mask_search`).
+    (see `fill_mask.search`).
     """
     require(model, Task.FILL_MASK)
     _check(words)

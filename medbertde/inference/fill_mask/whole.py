@@ -57,9 +57,10 @@ def beginning_odds(model: LoadedModel, sequences: Sequences) -> list[float]:
     known, answers = vocabulary(model), _of(model)
     unknown = [pieces for pieces in dict.fromkeys(sequences) if pieces not in answers.beginning]
     lettered = [pieces for pieces in unknown if known.texts[pieces[-1]].isalpha()]
-    answers.beginning.update(dict.fromkeys(unknown, float("-inf")))
+    found = dict.fromkeys(unknown, float("-inf"))
     for pieces, odds in zip(lettered, _continuation_odds(model, lettered), strict=True):
-        answers.beginning[pieces] = odds + float(answers.leaning[pieces[0]]) - SINGLE
+        found[pieces] = odds + float(answers.leaning[pieces[0]]) - SINGLE
+    answers.beginning.update(found)  # at the end: an answer that failed must not be remembered
     return [answers.beginning[pieces] for pieces in sequences]
 
 

@@ -1,9 +1,9 @@
 // The overview: a search with filters, its hits, one report to look at, and the labels in figures. Text is only ever set
 // as text; a hit comes as pieces [text, is it a hit].
 //
-// value: as for the annotation card: {schemas}, {language}, {schema}.
+// value: as for the annotation card: {schemas}, {language}, {schema}; {first} is the schema of a card that is just opened.
 
-const settings = { language: "de", schema: props.value.schemas[0].id, ...props.value };
+const settings = { language: "de", schema: props.value.first ?? props.value.schemas[0].id, ...props.value };
 const say = (de, en) => (settings.language === "en" ? en : de);
 const schema = () => settings.schemas.find(({ id }) => id === settings.schema);
 const labelName = (id) => schema().labels.find((label) => label.id === id)?.name[settings.language] ?? id;
@@ -15,10 +15,10 @@ const stateWord = (state) => say(...STATE_WORDS[state ?? "not_mentioned"]);
 const asked = { query: "", status: "", label: "", value: "", annotator: "" };
 const request = (more = {}) => ({ language: settings.language, schema: settings.schema, ...asked, ...more });
 let people = { annotators: [], own: "", sees_all: false };
-let found = null; // {hits, after, count, many}
+let found = null; // {hits, after, count, many, question}
 let looked = null;
 let figures = null;
-let asking = 0; // answers to an older question are dropped
+const asking = { find: 0, look: 0, wake: 0 }; // answers to an older question of the same kind are dropped
 let parts = {};
 
 const choice = (name, label, options) => {
@@ -29,7 +29,7 @@ const choice = (name, label, options) => {
 
 function drawForm() {
   const any = [["", say("alle", "any")]];
-  const stati = [["open", say("noch nicht gelabelt", "not labelled yet")], ["annotated", say("gelabelt", "labelled")],
+  const stati = [["open", say("noch nicht annotiert", "not labelled yet")], ["annotated", say("annotiert", "labelled")],
     ["flagged", say("zur Klärung", "to be clarified")], ["doubtful", say("Modell ist unsicher", "model is in doubt")]];
   if (people.sees_all) stati.push(["disputed", say("Annotierende uneins", "annotators disagree")]);
   const values = ["present", "uncertain", "absent", ...(asked.label ? ["not_mentioned"] : [])].map((state) => [state, stateWord(state)]);
@@ -41,7 +41,7 @@ function drawForm() {
     choice("status", say("Bearbeitung", "Work"), [...any, ...stati]),
     choice("label", say("Befund", "Finding"), [...any, ...schema().labels.map((one) => [one.id, one.name[settings.language]])]),
     choice("value", say("Wert", "Value"), [...any, ...values]),
-    choice("annotator", say("Gelabelt von", "Labelled by"), [...any, ...people.annotators.map((name) => [name, name])]),
+    choice("annotator", say("Annotiert von", "Labelled by"), [...any, ...people.annotators.map((name) => [name, name])]),
     el("button", { type: "submit", class: "mo-button mo-primary" }, say("Suchen", "Search")));
 }
 
@@ -73,11 +73,11 @@ function drawLooked() {
     [when(at), labelName(label), `${stateWord(old)} → ${stateWord(now)}`, annotator]);
   const said = looked.values.length
     ? table([say("Befund", "Finding"), say("Wert", "Value"), say("von", "by")], valueRows)
-    : el("p", { class: "mb-hint" }, people.sees_all ? say("Noch nicht gelabelt.", "Not labelled yet.") : say("Von Ihnen noch nicht gelabelt.", "Not labelled by you yet."));
+    : el("p", { class: "mb-hint" }, people.sees_all ? say("Noch nicht annotiert.", "Not labelled yet.") : say("Von Ihnen noch nicht annotiert.", "Not labelled by you yet."));
   return [el("h3", { tabindex: "-1" }, looked.key), el("div", { class: "mb-report mo-report" }, marked(looked.pieces)), said,
     changes.length ? el("details", {}, el("summary", {}, say(`Verlauf (${changes.length})`, `History (${changes.length})`)),
       table([say("Zeit", "Time"), say("Befund", "Finding"), say("Änderung", "Change"), say("von", "by")], changes)) : null,
-    looked.own ? el("button", { type: "button", class: "mo-button", onclick: openToLabel }, say("Im Labeln öffnen", "Open for labelling")) : null];
+    looked.own ? el("button", { type: "button", class: "mo-button", onclick: openToLabel }, say("Zum Annotieren öffnen", "Open for labelling")) : null];
 }
 
 function table(columns, rows) {
@@ -102,7 +102,7 @@ const legend = () => el("p", { class: "mb-legend" }, ["present", "uncertain", "a
 
 function drawFigures() {
   if (!figures) return [];
-  if (!figures.annotated) return [el("p", { class: "mb-hint" }, say("Sobald Befunde gelabelt sind, stehen hier Zahlen.", "Figures appear here once reports are labelled."))];
+  if (!figures.annotated) return [el("p", { class: "mb-hint" }, say("Sobald Befunde annotiert sind, stehen hier Zahlen.", "Figures appear here once reports are labelled."))];
   return [figureOfValues(), figureOfPairs(), figureOfDays()];
 }
 
@@ -113,7 +113,7 @@ function figureOfValues() {
   const columns = [say("Befund", "Finding"), stateWord("present"), stateWord("uncertain"), stateWord("absent"), stateWord("not_mentioned")];
   const numbers = figures.values.map(({ label, counts }) =>
     [labelName(label), counts.present, counts.uncertain, counts.absent, figures.annotated - sum(counts)]);
-  const title = say(`Werte in ${figures.annotated} gelabelten Befunden`, `Values in ${figures.annotated} labelled reports`);
+  const title = say(`Werte in ${figures.annotated} annotierten Befunden`, `Values in ${figures.annotated} labelled reports`);
   return figure(title, [legend(), bars(rows, figures.annotated)], table(columns, numbers));
 }
 
@@ -134,8 +134,8 @@ function figureOfDays() {
   const most = Math.max(1, ...figures.days.map(total));
   const numbers = figures.days.flatMap((one) => one.people.map((who) =>
     [day(one.day), who.annotator, who.reports, who.minutes, who.minutes ? Math.round((60 * who.reports) / who.minutes) : "–"]));
-  const title = say("Gelabelt pro Tag", "Labelled per day");
-  if (!rows.length) return figure(title, [el("p", { class: "mb-hint" }, say("Noch nichts von Hand gelabelt.", "Nothing labelled by hand yet."))]);
+  const title = say("Annotiert pro Tag", "Labelled per day");
+  if (!rows.length) return figure(title, [el("p", { class: "mb-hint" }, say("Noch nichts von Hand annotiert.", "Nothing labelled by hand yet."))]);
   const columns = [say("Tag", "Day"), say("Wer", "Who"), say("Befunde", "Reports"), say("Minuten", "Minutes"), say("pro Stunde", "per hour")];
   return figure(title, [bars(rows, most)], table(columns, numbers));
 }
@@ -154,8 +154,17 @@ function draw() {
   paint();
 }
 
-function paint() {
+// Whoever is in the form stays there, and goes on typing where the caret was.
+function paintForm() {
+  const { name, selectionStart, selectionEnd } = parts.form.contains(document.activeElement) ? document.activeElement : {};
   fill(parts.form, [drawForm()]);
+  const field = name ? parts.form.querySelector(`[name="${name}"]`) : null;
+  field?.focus({ preventScroll: true });
+  if (name === "query") field.setSelectionRange(selectionStart, selectionEnd);
+}
+
+function paint() {
+  paintForm();
   fill(parts.hits, drawHits());
   fill(parts.looked, drawLooked());
   fill(parts.figures, drawFigures());
@@ -168,19 +177,22 @@ function complain(answer) {
 
 async function find() {
   if (!asked.label && asked.value === "not_mentioned") asked.value = "";
-  const mine = ++asking;
+  const mine = ++asking.find;
+  const question = { ...asked };
   const answer = await server.find_reports(request());
-  if (mine !== asking) return;
+  if (mine !== asking.find) return;
   fill(parts.alert, []);
   if (!answer?.ok) return complain(answer);
-  [found, looked] = [answer, null];
-  const focused = parts.form.contains(document.activeElement) ? document.activeElement.name : "";
+  [found, looked] = [{ ...answer, question }, null];
+  asking.look += 1;
   paint();
-  if (focused) parts.form.querySelector(`[name="${focused}"]`)?.focus();
 }
 
+// The next hits of the search that is shown, whatever stands in the form by now.
 async function more() {
-  const answer = await server.find_reports(request({ after: found.after }));
+  const shown = found;
+  const answer = await server.find_reports(request({ ...shown.question, after: shown.after }));
+  if (shown !== found) return;
   if (!answer?.ok) return complain(answer);
   const first = found.hits.length;
   found = { ...found, hits: [...found.hits, ...answer.hits], after: answer.after };
@@ -189,7 +201,9 @@ async function more() {
 }
 
 async function look(id) {
+  const mine = ++asking.look;
   const answer = await server.look_at_report(request({ report: id }));
+  if (mine !== asking.look) return;
   if (!answer?.ok) return complain(answer);
   looked = answer.looked;
   for (const [index, hit] of found.hits.entries()) parts.hits.querySelectorAll(".mo-hit")[index].setAttribute("aria-pressed", String(hit.id === id));
@@ -203,11 +217,14 @@ function openToLabel() {
 }
 
 async function wake() {
+  const mine = ++asking.wake;
   const [who, counted] = await Promise.all([server.list_annotators(request()), server.count_labels(request())]);
-  if (who?.ok) people = who;
+  if (mine !== asking.wake) return;
+  const others = who?.ok && JSON.stringify(who) !== JSON.stringify(people);
+  if (others) people = who;
   if (counted?.ok) ({ figures } = counted);
   if (!who?.ok || !counted?.ok) complain(who?.ok ? counted : who);
-  fill(parts.form, [drawForm()]);
+  if (others) paintForm();
   fill(parts.figures, drawFigures());
   if (!found) find();
 }
@@ -218,6 +235,7 @@ function onMessage() {
   if (before.schema !== settings.schema) {
     Object.assign(asked, { label: "", value: "" });
     [found, looked, figures] = [null, null, null];
+    for (const kind of Object.keys(asking)) asking[kind] += 1;
     if (isSeen) wake();
   }
   if (before.schema !== settings.schema || before.language !== settings.language) draw();

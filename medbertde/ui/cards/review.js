@@ -5,9 +5,13 @@
 // said so; until then it stays on the screen under the same uuid. `sides()` has what differs between findings and spans.
 
 const alike = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+let listing = 0; // answers to an older question are dropped: for the list,
+let opening = 0; // and for a report
 
 async function fetchWaiting() {
+  const mine = ++listing;
   const answer = await server.waiting_reviews(request());
+  if (mine !== listing) return;
   if (answer?.ok && alike(answer.reports, waiting)) return; // nobody's click meets a card that is drawn anew for nothing
   if (answer?.ok) waiting = answer.reports;
   else [said, failed] = [answer?.message ?? unreachable(), true];
@@ -16,7 +20,9 @@ async function fetchWaiting() {
 }
 
 async function openReport(id) {
+  const mine = ++opening;
   const answer = await server.review_case({ ...request(), report: id });
+  if (mine !== opening) return;
   if (!answer?.ok) {
     [said, failed] = [answer?.message ?? unreachable(), true];
     return paint();
@@ -28,6 +34,7 @@ async function openReport(id) {
   root().querySelector(".mr-row")?.scrollIntoView({ block: "nearest" });
 }
 
+// Until the answer comes the list can be clicked and the project changed: what was chosen meanwhile stays on the screen.
 async function decide() {
   if (!open || busy) return;
   if (missing().length) {
@@ -35,21 +42,26 @@ async function decide() {
     [said, failed] = [say(`Noch ohne Entscheidung: ${names}.`, `Not decided yet: ${names}.`), true];
     return paint();
   }
+  const [mine, before] = [open, opening];
+  const place = waiting.findIndex((one) => one.id === mine.item.id);
   busy = true;
   paint();
   const answer = await server.decide_review({
-    ...request(), uuid: open.uuid, report: open.item.id, ...sides().sent(), reasons: open.reasons,
-    active_ms: Math.round(performance.now() - open.since),
+    ...request(), uuid: mine.uuid, report: mine.item.id, ...sides().sent(), reasons: mine.reasons,
+    active_ms: Math.round(performance.now() - mine.since),
   });
   busy = false;
   if (!answer?.ok) {
     [said, failed] = [answer?.message ?? unreachable(), true];
     return paint();
   }
-  const place = waiting.findIndex((one) => one.id === open.item.id);
-  waiting = waiting.filter((one) => one.id !== open.item.id);
-  [said, failed, open] = [say("Gespeichert", "Saved"), false, null];
-  const next = waiting[place] ?? waiting[0];
+  [said, failed] = [say("Gespeichert", "Saved"), false];
+  if (waiting) {
+    waiting = waiting.filter((one) => one.id !== mine.item.id);
+    listing += 1; // a list that was asked for before still has it
+  }
+  if (open?.item.id === mine.item.id) open = null;
+  const next = before === opening ? waiting[place] ?? waiting[0] : null;
   if (next) await openReport(next.id);
   else paint();
 }
@@ -153,7 +165,11 @@ function onMessage() {
   const before = { ...settings };
   Object.assign(settings, props.value);
   const moved = before.schema !== settings.schema || before.project !== settings.project;
-  if (moved) [open, waiting, said] = [null, null, ""];
+  if (moved) {
+    [open, waiting, said] = [null, null, ""];
+    opening += 1;
+  }
+  if (moved || before.language !== settings.language) paint();
   if (moved || before.refresh !== settings.refresh) fetchWaiting();
   else if (!alike(before, settings)) paint();
 }

@@ -22,7 +22,7 @@ async function toggle(key, report) {
   if (open?.key === key) open = null;
   else {
     open = { key, text: "…", failed: true };
-    paint();
+    paint(key);
     const answer = await ask("held_report", report);
     if (open?.key === key) open = { key, text: answer.ok ? answer.text : answer.message, failed: !answer.ok };
   }
@@ -117,20 +117,27 @@ function table({ columns, rows }) {
     el("tbody", {}, rows.map((cells) => el("tr", {}, cells.map(cell))))));
 }
 
+// The points of one model, for whoever cannot see the plot.
+function told({ name, points }, words) {
+  const percent = (share) => `${Math.round(100 * share)} %`;
+  return `${name}: ${points.map(([score, share]) => `${words.said} ${percent(score)}, ${words.share} ${percent(share)}`).join("; ")}.`;
+}
+
 function reliability({ reliability, words }) {
-  const [left, size] = [38, 200];
+  const [left, size] = [54, 200];
   const x = (share) => left + size * share;
   const y = (share) => 8 + size * (1 - share);
   const most = Math.max(1, ...reliability.flatMap(({ points }) => points.map(([, , count]) => count)));
   const svg = shape("svg", { viewBox: `0 0 ${left + size + 22} ${size + 46}`, class: "mt-plot", role: "img",
-    "aria-label": words.reliability });
+    "aria-label": [`${words.reliability}.`, ...reliability.map((each) => told(each, words))].join(" ") });
   svg.append(shape("rect", { x: left, y: 8, width: size, height: size, class: "mt-frame" }),
     shape("line", { x1: x(0), y1: y(0), x2: x(1), y2: y(1), class: "mt-diagonal" }));
   for (const share of [0, 0.5, 1]) {
     svg.append(shape("text", { x: x(share), y: size + 22, class: "mt-axis mt-middle" }, `${100 * share} %`),
       shape("text", { x: left - 4, y: y(share) + 3, class: "mt-axis mt-end" }, `${100 * share} %`));
   }
-  svg.append(shape("text", { x: x(0.5), y: size + 38, class: "mt-axis mt-middle" }, words.said));
+  svg.append(shape("text", { x: x(0.5), y: size + 38, class: "mt-axis mt-middle" }, words.said),
+    shape("text", { x: 12, y: y(0.5), class: "mt-axis mt-middle", transform: `rotate(-90 12 ${y(0.5)})` }, words.share));
   for (const { model, points } of reliability) {
     svg.append(shape("polyline", { class: `mt-${model}`, points: points.map(([score, share]) => `${x(score)},${y(share)}`).join(" ") }));
     for (const [score, share, count] of points)

@@ -154,13 +154,6 @@ def test_sentences_that_say_the_same_share_alike_and_are_computed_once(bert: Loa
     assert scores_of(first) == scores_of(last)
 
 
-def test_the_strongest_passages_come_first_for_and_against(bert: LoadedModel) -> None:
-    attribution = explain(by_sentence(bert), REPORT, "Erguss")
-    scores = [each.score for each in attribution.passages]
-    assert [each.score for each in attribution.passages_for] == sorted((s for s in scores if s > 0), reverse=True)
-    assert [each.score for each in attribution.passages_against] == sorted(s for s in scores if s < 0)
-
-
 def test_all_windows_of_a_long_text_are_explained_in_one_piece(model: LoadedModel) -> None:
     text = "Herz normal groß. " * 20 + "Kleiner Erguss links. " + "Lunge frei belüftet. " * 20
     attribution = explain(model, text, "Erguss", baseline="mask")

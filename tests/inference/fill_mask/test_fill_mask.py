@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +14,8 @@ import yaml
 from tokenizers import pre_tokenizers
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
-from medbertde.inference.fill_mask import fill_mask, fillings
-from medbertde.inference.fill_mask.whole import togetherness
+from medbertde.inference.fill_mask import fill_mask, fillings, whole
+from medbertde.inference.fill_mask.whole import beginning_odds, togetherness
 from medbertde.settings import ROOT
 from medbertde.types import InvalidText, ModelUnavailable, UserError
 from tests import tiny
@@ -132,6 +133,21 @@ def test_the_shipped_model_tells_words_from_pieces_put_together(shipped: LoadedM
     words = [f" {word}" for word in ("Metastasennachweis", "Sauerstoffbedarf", "Sputumitor", "Blutungembolie")]
     word, other, *inventions = togetherness(shipped, [cut.ids for cut in shipped.encoder.pieces(words)])
     assert min(word, other) > max(inventions)
+
+
+def test_what_failed_once_is_asked_again(tiny_mlm_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_checkpoint(tiny_mlm_folder)
+    pieces = [model.encoder.pieces([word])[0].ids[:1] for word in ("Erguss", "Pneumothorax")]
+    beginning_odds(model, [])  # what holds for all pieces is known from here on
+
+    def fail(*_: object) -> list[float]:
+        raise RuntimeError("no answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(whole, "_continuation_odds", fail)
+        with pytest.raises(RuntimeError, match="no answer"):
+            beginning_odds(model, pieces)
+    assert all(map(math.isfinite, beginning_odds(model, pieces)))
 
 
 def test_a_piece_that_continues_a_word_is_written_right_behind_it(model: LoadedModel) -> None:

@@ -46,7 +46,7 @@ def _fit(text: str, separator: str) -> tuple[float, int]:
     """The share of the first rows that are as wide as the header, and the header's width."""
     reader = csv.reader(text_lines(text), delimiter=separator)
     try:
-        rows = [row for row in islice(reader, _SAMPLE_ROWS) if row]
+        rows = list(islice(filter(None, reader), _SAMPLE_ROWS))
     except csv.Error:  # a cell that is too long: seen again, with its line, when the rows are read
         return 0.0, 0
     width = len(rows[0])

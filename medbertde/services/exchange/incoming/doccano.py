@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from medbertde.services.exchange.incoming.table import fault
+from medbertde.types import Notice
+
 _LABELS = ("label", "labels")
+NO_ENTITIES = fault(
+    "Das Feld „entities“ ist keine Liste von Textstellen, wie doccano sie schreibt.",
+    "The field “entities” is no list of spans as doccano writes it.",
+)
 
 
 def is_doccano(raw: Mapping[str, Any]) -> bool:
@@ -22,9 +29,12 @@ def is_doccano(raw: Mapping[str, Any]) -> bool:
     return any(_is_spans(raw.get(name)) or _is_names(raw.get(name)) for name in _LABELS if raw.get(name))
 
 
-def from_doccano(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with `labels` (a list of names) and `rationales`, as the other formats have them."""
+def from_doccano(raw: Mapping[str, Any]) -> dict[str, Any] | Notice:
+    """The row with `labels` (a list of names) and `rationales`, as the other formats have them, or what is wrong."""
     row = dict(raw)
+    entities = row.pop("entities", None) or []
+    if not isinstance(entities, list) or not all(isinstance(item, dict) for item in entities):
+        return NO_ENTITIES
     spans, names = [], []
     for field in _LABELS:
         if not isinstance(row.get(field), list):
@@ -34,7 +44,7 @@ def from_doccano(raw: Mapping[str, Any]) -> dict[str, Any]:
                 spans.append({"label": item[2], "start": item[0], "end": item[1]})
             else:
                 names.append(item)
-    for item in row.pop("entities", None) or ():
+    for item in entities:
         spans.append({"label": item.get("label"), "start": item.get("start_offset"), "end": item.get("end_offset")})
     row.pop("relations", None)
     comments = row.pop("Comments", None) or row.pop("comments", None)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -118,7 +120,10 @@ def _cells(book: Any, sheet: str) -> Iterator[tuple[Any, ...]]:
             return
 
 
-_BROKEN = (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError, OSError)
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError),  # RuntimeError: encrypted
+    *(KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError),
+)
 
 
 def _unreadable(name: str) -> InvalidFile:

@@ -11,7 +11,7 @@ from medbertde.report_file import json_object, text_lines
 from medbertde.services.exchange.incoming.doccano import from_doccano, is_doccano
 from medbertde.services.exchange.incoming.label_studio import read_label_studio
 from medbertde.services.exchange.incoming.table import SCANNED_ROWS, NumberedRow, Table, fault
-from medbertde.types import InvalidFile
+from medbertde.types import InvalidFile, Notice
 
 NOT_AN_OBJECT = fault("Die Zeile ist kein JSON-Objekt.", "The row is not a JSON object.")
 
@@ -61,9 +61,9 @@ def _plain(items: list[Any]) -> Table:
     return Table("doccano" if doccano else "json", columns, rows, len(items))
 
 
-def columns_of(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+def columns_of(rows: Iterable[Mapping[str, Any] | Notice]) -> tuple[str, ...]:
     """The names that occur in the rows, in the order of their first occurrence."""
-    return tuple(dict.fromkeys(name for row in rows for name in row))
+    return tuple(dict.fromkeys(name for row in rows if not isinstance(row, Notice) for name in row))
 
 
 def _lines(text: str) -> Iterator[NumberedRow]:

@@ -12,13 +12,18 @@ from typing import Any
 
 from medbertde.services.exchange.incoming.table import SCANNED_ROWS, NumberedRow, Table, fault
 from medbertde.services.exchange.incoming.value_words import is_word
+from medbertde.types import Notice
 
-_OF_LABEL_STUDIO = frozenset({"annotation_id", "annotator", "lead_time", "annotations", "completions"})
+_OF_LABEL_STUDIO = frozenset({"annotation_id", "lead_time", "annotations", "completions"})
 _NOT_DATA = frozenset({"created_at", "updated_at", "lead_time", "annotation_id"})
 _REGIONS = ("labels", "hypertextlabels")
 NO_TASK = fault(
     "Die Aufgabe hat nicht den Aufbau eines Exports aus Label Studio (es fehlt „data“).",
     "The task is not built like an export of Label Studio (“data” is missing).",
+)
+NO_ANNOTATIONS = fault(
+    "Die Aufgabe hat nicht den Aufbau eines Exports aus Label Studio („annotations“ oder „result“ ist keine Liste).",
+    "The task is not built like an export of Label Studio (“annotations” or “result” is no list).",
 )
 
 
@@ -43,14 +48,18 @@ def _names(row: tuple[int, Any]) -> Sequence[str]:
     return tuple(row[1]) if isinstance(row[1], dict) else ()
 
 
-def _from_task(task: Mapping[str, Any]) -> dict[str, Any]:
+def _from_task(task: Mapping[str, Any]) -> dict[str, Any] | Notice:
     row = dict(task["data"])
     if "id" not in row and task.get("id") is not None:
         row["task"] = str(task["id"])
-    annotation = _last(task.get("annotations") or task.get("completions") or [])
+    annotations = task.get("annotations") or task.get("completions") or []
+    annotation = _last(annotations) if isinstance(annotations, list) else None
+    regions = None if annotation is None else annotation.get("result") or []
+    if annotation is None or not isinstance(regions, list):
+        return NO_ANNOTATIONS
     labels: dict[str, str] = {}
     spans: list[dict[str, Any]] = []
-    for region in annotation.get("result") or ():
+    for region in regions:
         value = region.get("value") if isinstance(region, dict) else None
         if not isinstance(value, dict):
             continue
@@ -59,7 +68,7 @@ def _from_task(task: Mapping[str, Any]) -> dict[str, Any]:
     return row | _found(labels, spans) | _who(annotation)
 
 
-def _last(annotations: Any) -> Mapping[str, Any]:
+def _last(annotations: list[Any]) -> Mapping[str, Any]:
     valid = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
     return max(valid, key=lambda one: str(one.get("updated_at") or one.get("created_at") or ""), default={})
 
@@ -73,12 +82,15 @@ def _from_flat(item: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if isinstance(value, dict) and "choices" in value:
             labels |= _choices(name, value["choices"])
-        elif isinstance(value, list) and value and all(isinstance(one, dict) and "start" in one for one in value):
+        elif isinstance(value, list) and value and all(map(_is_region, value)):
             spans += [span for one in value for span in _spans(one)]
         else:
             row[name] = value
-    row = {name: value for name, value in row.items() if not isinstance(value, dict | list)}
     return row | _found(labels, spans) | _who(item)
+
+
+def _is_region(item: Any) -> bool:
+    return isinstance(item, dict) and "start" in item and any(kind in item for kind in _REGIONS)
 
 
 def _choices(control: str, choices: Any) -> dict[str, str]:

@@ -23,7 +23,7 @@ def read_parquet(name: str, data: bytes, limits: Limits) -> Table:
             total = file.metadata.num_rows
             groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
             columns = checked_columns(name, list(file.schema_arrow.names))
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(name) from error
     if sum(group.total_byte_size for group in groups) > limits.max_unpacked:
         raise too_large(name, limits.max_unpacked)
@@ -34,7 +34,7 @@ def read_parquet(name: str, data: bytes, limits: Limits) -> Table:
         try:
             with pyarrow.parquet.ParquetFile(io.BytesIO(data)) as file:
                 yield from enumerate(_rows(file), start=1)
-        except (pyarrow.ArrowException, OSError) as error:
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _unreadable(name) from error
 
     return Table("parquet", columns, rows, total)

@@ -37,6 +37,7 @@ _NAMES = {
 }
 _ROLE_OF = {name: role for role, names in _NAMES.items() for name in names.split()}
 _DATE_FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y", "%Y%m%d", "%d/%m/%Y")
+_AFTER_DAY = re.compile(r"[tz+,\s]", re.IGNORECASE)  # what a time of day or a time zone begins with
 _LIST_SEPARATOR = re.compile(r"\s*[;|,]\s*")
 
 
@@ -109,7 +110,7 @@ class Plan:
     def _findings(self, value: Any) -> dict[str, str]:
         """A column that names findings itself: an object with states, or a list of those that are present."""
         if isinstance(value, str):
-            value = json_object(value) or [one for one in _LIST_SEPARATOR.split(value.strip()) if one]
+            value = read_findings(value)
         if isinstance(value, dict):
             named = {self.finding(str(name)): self.state(state) for name, state in value.items()}
         elif isinstance(value, list):
@@ -168,18 +169,34 @@ def fold(name: str) -> str:
     return "".join(char for char in spelled if char.isalnum())
 
 
-def iso_date(value: Any) -> str:
-    """A date as ISO 8601, '' for none; `InvalidFile` for what is no date.
+def read_findings(cell: str) -> Any:
+    """What a cell of findings holds: an object or a list as JSON text, else names with separators between them.
 
-    >>> iso_date("01.03.2024"), iso_date("2024-03-01T08:30:00"), iso_date(None)
+    >>> read_findings('{"Erguss": "absent"}'), read_findings("[]"), read_findings("Erguss; Stauung")
+    ({'Erguss': 'absent'}, [], ['Erguss', 'Stauung'])
+    """
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict | list):
+        return found
+    return [one for one in _LIST_SEPARATOR.split(cell.strip()) if one]
+
+
+def iso_date(value: Any) -> str:
+    """A date as ISO 8601, '' for none; `InvalidFile` for what is no date. The time of day is left out.
+
+    >>> iso_date("1.3.2024 08:30"), iso_date("2024-03-01T08:30:00"), iso_date(None)
     ('2024-03-01', '2024-03-01', '')
     """
     text = str("" if value is None else value).strip()
     if not text:
         return ""
+    day = _AFTER_DAY.split(text, maxsplit=1)[0]
     for form in _DATE_FORMATS:
         try:
-            return datetime.strptime(text[:10], form).date().isoformat()
+            return datetime.strptime(day, form).date().isoformat()
         except ValueError:
             continue
     raise InvalidFile(

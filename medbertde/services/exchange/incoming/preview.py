@@ -10,9 +10,17 @@ from itertools import islice
 from textwrap import shorten
 from typing import Any
 
-from medbertde.report_file import LABEL_COLUMN, Row, json_object
+from medbertde.report_file import LABEL_COLUMN, Row
 from medbertde.schema import Schema
-from medbertde.services.exchange.incoming.plan import FINDINGS, RATIONALES, TEXT, Choices, Plan, make_plan
+from medbertde.services.exchange.incoming.plan import (
+    FINDINGS,
+    RATIONALES,
+    TEXT,
+    Choices,
+    Plan,
+    make_plan,
+    read_findings,
+)
 from medbertde.services.exchange.incoming.reports import read_row
 from medbertde.services.exchange.incoming.table import SCANNED_ROWS, Limits, Table
 from medbertde.services.exchange.incoming.value_words import word_of
@@ -95,7 +103,7 @@ def _names(rows: Sequence[Mapping[str, Any]], plan: Plan) -> tuple[Found, ...]:
 
 def _names_in(value: Any) -> list[str]:
     if isinstance(value, str):
-        value = json_object(value) or [one.strip() for one in re.split("[;|,]", value)]
+        value = read_findings(value)
     if isinstance(value, list):
         names = [item.get("label", "") if isinstance(item, dict) else item for item in value]
         return [str(name) for name in names if str(name)]
@@ -109,7 +117,7 @@ def _values(rows: Sequence[Mapping[str, Any]], plan: Plan) -> tuple[Found, ...]:
         if role.startswith(LABEL_COLUMN):
             counted.update(word_of(row.get(column)) for row in rows)
         elif role == FINDINGS:
-            nested = (json_object(value) if isinstance(value := row.get(column), str) else value for row in rows)
+            nested = (read_findings(value) if isinstance(value := row.get(column), str) else value for row in rows)
             counted.update(word_of(state) for one in nested if isinstance(one, dict) for state in one.values())
     return tuple(Found(word, count, plan.state(word)) for word, count in counted.most_common(SHOWN_NAMES))
 

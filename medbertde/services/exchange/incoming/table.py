@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 from medbertde.types import InvalidFile, Notice
@@ -72,8 +73,8 @@ def too_large(name: str, max_bytes: int) -> InvalidFile:
 def checked_columns(name: str, names: list[str]) -> tuple[str, ...]:
     """The names of the columns, each once: a second “text” becomes “text (2)”, an empty one “(3)” for the third.
 
-    >>> checked_columns("a.csv", ["text", " text", ""])
-    ('text', 'text (2)', '(3)')
+    >>> checked_columns("a.csv", ["text", " text", ""]), checked_columns("a.csv", ["a (3)", "a", "a"])
+    (('text', 'text (2)', '(3)'), ('a (3)', 'a', 'a (4)'))
     """
     if len(names) > MAX_COLUMNS:
         raise InvalidFile(
@@ -83,6 +84,7 @@ def checked_columns(name: str, names: list[str]) -> tuple[str, ...]:
         )
     found: list[str] = []
     for position, raw in enumerate(names, start=1):
-        column = " ".join(raw.split()) or f"({position})"
-        found.append(f"{column} ({position})" if column in found else column)
+        plain = " ".join(raw.split()) or f"({position})"
+        numbered = (f"{plain} ({number})" for number in count(position))
+        found.append(next(column for column in chain([plain], numbered) if column not in found))
     return tuple(found)

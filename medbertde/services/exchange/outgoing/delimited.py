@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from medbertde.report_file import is_formula
+from medbertde.report_file import with_apostrophe
 from medbertde.schema import Schema
 from medbertde.services.exchange.outgoing.rows import cells_of, columns_of
 from medbertde.store.exports import ExportedReport, Wanted
@@ -57,7 +57,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[
     writer = csv.writer(buffer)
     writer.writerow(columns)
     for number, row in enumerate(rows, start=1):
-        writer.writerow([f"'{cell}" if is_formula(cell) else cell for cell in row])
+        writer.writerow(map(with_apostrophe, row))
         if number % _ROWS_AT_ONCE == 0:
             yield buffer.getvalue()
             buffer.seek(0)

@@ -15,7 +15,7 @@ function drawFindings() {
     "aria-label": say("Bemerkung", "Remark"), onkeydown: (event) => event.key === "Escape" && leaveField(event),
   });
   parts.flag = button(say("Zur Klärung", "Needs review"), toggleFlag, "ma-flag", "4", {
-    title: say("Für eine zweite Meinung vormerken; bleibt aus dem Training", "Ask for a second opinion; left out of training"),
+    title: say("Für eine zweite Meinung vormerken; bleibt vom Training ausgenommen", "Ask for a second opinion; left out of training"),
   });
   parts.skipButton = button(say("Überspringen", "Skip"), openSkip, "ma-plain ma-skip", "9");
   parts.save = el("button", { type: "button", class: "ma-save", onclick: onSaveClick });
@@ -58,7 +58,7 @@ function paintFindings(item) {
   parts.flag.setAttribute("aria-pressed", String(item.flagged));
   parts.skipButton.disabled = item.saved;
   const text = item.saved && !item.dirty ? say("Weiter", "Next") : say("Speichern & weiter", "Save & next");
-  parts.save.replaceChildren(text, el("kbd", {}, "⏎"));
+  refill(parts.save, [text], () => [text, el("kbd", {}, "⏎")]);
   parts.rows.forEach((row, index) => paintRow(row, item, index === desk().selected));
 }
 
@@ -70,19 +70,23 @@ function paintRow({ label, row, values, hint, count, chips }, item, selected) {
   row.classList.toggle("ma-open", open);
   row.classList.toggle("ma-selected", selected);
   row.setAttribute("aria-current", String(selected));
-  if (chips) return chips.replaceChildren(...marks.map((mark) => (isOpen(item, mark) ? drawOpenMark : drawChip)(item, mark)));
+  if (chips) return refill(chips, [item, item.saved, ...marks], () =>
+    marks.map((mark) => (isOpen(item, mark) ? drawOpenMark : drawChip)(item, mark)));
   const odd = marks.length > 0 && state === "none";
-  const offered = proposalsOf(item, label.id).length;
-  count.textContent = [marks.length || "", offered ? `+${offered}` : ""].join(" ").trim();
+  const offered = proposalsOf(item, label.id);
+  count.textContent = [marks.length || "", offered.length ? `+${offered.length}` : ""].join(" ").trim();
   count.title = [
-    marks.length ? say(`${marks.length} markierte Stellen`, `${marks.length} marked spans`) : "",
-    offered ? say(`${offered} vorgeschlagene Stellen`, `${offered} proposed spans`) : "",
+    marks.length ? say(`${marks.length} markierte ${places(marks)}`, `${marks.length} marked ${places(marks)}`) : "",
+    offered.length
+      ? say(`${offered.length} vorgeschlagene ${places(offered)}`, `${offered.length} proposed ${places(offered)}`) : "",
   ].filter(Boolean).join(", ");
   hint.textContent = odd ? say("markiert, Wert fehlt", "marked, value missing")
     : proposed && !item.saved ? hintText(proposed, open, item.values[label.id]) : "";
   hint.classList.toggle("ma-odd", odd);
   for (const one of values) one.setAttribute("aria-pressed", String(one.dataset.state === state));
 }
+
+const places = ({ length }) => (length === 1 ? say("Stelle", "span") : say("Stellen", "spans"));
 
 function hintText(proposed, open, value) {
   if (open) return `${say("Vorschlag", "Suggestion")} ${percent(proposed.confidence)}`;

@@ -32,15 +32,26 @@ function paint() {
   parts.work.hidden = !item;
   parts.empty.hidden = Boolean(item);
   if (item) paintWork(item);
-  else parts.empty.replaceChildren(...drawEmpty());
+  else paintEmpty();
   paintStatus();
 }
 
 function paintWork(item) {
+  weigh(item); // first: what the model said of another finding must not be painted
   paintReport(item);
   paintFindings(item);
   paintSheet();
-  weigh(item);
+}
+
+// What is in a box is made anew only when something that it shows has changed: a button that is replaced loses the focus,
+// and a click that has begun on it. `shown` is compared by identity, because buttons act on the very marks they show.
+const shownIn = new WeakMap();
+
+function refill(box, shown, make) {
+  const before = shownIn.get(box);
+  if (before?.length === shown.length && shown.every((one, place) => one === before[place])) return;
+  shownIn.set(box, shown);
+  box.replaceChildren(...make());
 }
 
 function paintStatus() {
@@ -85,10 +96,14 @@ function drawAlert(error, entry) {
   return [el("p", {}, what + error), el("div", { class: "ma-alert-actions" }, choices[entry.kind] ?? [again, look, drop])];
 }
 
+function paintEmpty() {
+  const { loading, asked, progress, skippedNow, error } = desk();
+  refill(parts.empty, [loading || isSaving() || !asked, Boolean(error), progress, skippedNow], drawEmpty);
+}
+
 function drawEmpty() {
   const { loading, asked, progress, skippedNow, error } = desk();
-  const saving = pending.some((entry) => entry.schema === settings.schema && !entry.message);
-  if (loading || saving || !asked) return [el("p", {}, say("Befunde werden geladen …", "Loading reports …"))];
+  if (loading || isSaving() || !asked) return [el("p", {}, say("Befunde werden geladen …", "Loading reports …"))];
   if (error || !progress) return [];
   const { done, total } = progress;
   const fresh = total === 0;

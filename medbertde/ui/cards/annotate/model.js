@@ -3,8 +3,9 @@
 
 const model = { on: false, key: "", weighed: null, message: "" };
 
+// Turned on again it asks anew, also after an answer that never came.
 function toggleModel() {
-  model.on = !model.on;
+  Object.assign(model, { on: !model.on, key: "", weighed: null });
   paint();
 }
 
@@ -12,7 +13,7 @@ const weighedState = (item) => item.values[selectedLabel().id];
 const spansOf = (item, label) => item.marks.filter((mark) => mark.label === label)
   .map(({ start, end }) => [toPoints(item.text, start), toPoints(item.text, end)]);
 
-// Ask again whenever the finding, its value or its marks have changed since the last answer.
+// Ask again whenever the finding, its value or its marks have changed since the last answer, which is dropped at once.
 async function weigh(item) {
   const label = selectedLabel().id;
   const state = weighedState(item);
@@ -55,7 +56,8 @@ async function computeAgreement() {
   do {
     answer = await server.span_agreement(request());
     if (!answer?.ok) break;
-    const left = say(`noch ${answer.missing} Befunde zu rechnen`, `${answer.missing} findings left to compute`);
+    const left = answer.missing === 1 ? say("noch 1 Einzelbefund zu rechnen", "1 finding left to compute")
+      : say(`noch ${answer.missing} Einzelbefunde zu rechnen`, `${answer.missing} findings left to compute`);
     box.replaceChildren(...drawAgreement(answer), answer.missing ? el("p", { class: "ma-quietly" }, left) : "");
   } while (answer.missing && parts.agreement.open);
   parts.agreementButton.disabled = false;
@@ -65,7 +67,7 @@ async function computeAgreement() {
 function drawAgreement({ versions, marked }) {
   if (!marked) return [el("p", {}, say("Noch sind in keinem gespeicherten Befund Wörter markiert.",
     "No saved report has marked words yet."))];
-  const head = [say("Modellversion", "Model version"), say("Befunde", "Reports"), say("Findings", "Findings"),
+  const head = [say("Modellversion", "Model version"), say("Befunde", "Reports"), say("Einzelbefunde", "Findings"),
     "Token-F1", "IoU", "AUPRC", say("Zufall", "Chance")];
   const row = (one) => [
     one.active ? say(`${one.version} (aktiv)`, `${one.version} (active)`) : one.version,

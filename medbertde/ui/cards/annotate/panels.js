@@ -20,10 +20,10 @@ function drawPanels() {
   parts.agreement = el("details", { class: "ma-recent" },
     el("summary", {}, say("Markierte Wörter und Modell im Vergleich", "Marked words and model compared")),
     el("p", { class: "ma-quietly" }, say(
-      "Über alle gespeicherten Befunde mit markierten Wörtern: Wie gut trifft die Attribution des Modells diese Wörter? "
-        + "Token-F1 und IoU nehmen so viele Wörter des Modells, wie markiert sind; AUPRC wertet alle. Wo ein Vorschlag des "
-        + "Modells übernommen wurde, zählt der Befund nicht mit.",
-      "Over all saved reports with marked words: how well does the model's attribution meet these words? Token F1 and IoU "
+      "Über alle gespeicherten Befunde mit markierten Wörtern: Wie gut treffen die Wörter, auf die das Modell achtet, die "
+        + "markierten? Token-F1 und IoU nehmen so viele Wörter des Modells, wie markiert sind; AUPRC wertet alle. Wo ein "
+        + "Vorschlag des Modells übernommen wurde, zählt der Einzelbefund nicht mit.",
+      "Over all saved reports with marked words: how well do the words that the model looks at meet these? Token F1 and IoU "
         + "take as many of the model's words as are marked; AUPRC rates all of them. A finding for which a proposal of a "
         + "model was accepted does not count.")),
     parts.agreementButton, parts.agreementBody);
@@ -32,6 +32,7 @@ function drawPanels() {
 // ------------------------------------------------------------------------------------------ explanation and guideline
 
 function toggleSheet() {
+  if (parts.sheet.contains(document.activeElement)) parts.explain.focus(); // what is hidden would lose the focus
   parts.sheet.hidden = !parts.sheet.hidden;
   parts.explain.setAttribute("aria-expanded", String(!parts.sheet.hidden));
   paint();

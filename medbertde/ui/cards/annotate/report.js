@@ -15,7 +15,9 @@ function drawReport() {
   parts.model = button(say("Modell", "Model"), toggleModel, "ma-plain ma-model-toggle", "7", {
     title: say("Zeigen, worauf das Modell achtet", "Show what the model looks at"),
   });
-  parts.explain = button(say("Erklärung", "Explanation"), toggleSheet, "ma-plain ma-explain", "8", { "aria-controls": "ma-sheet" });
+  parts.explain = button(say("Erklärung", "Explanation"), toggleSheet, "ma-plain ma-explain", "8", {
+    "aria-controls": "ma-sheet", "aria-expanded": "false",
+  });
   parts.whole = button(say("ganze Wörter", "whole words"), toggleWhole, "ma-plain ma-whole", null, {
     title: say("Mit der Maus Markiertes bis zu den Wortgrenzen erweitern", "Extend what the mouse marks to whole words"),
   });
@@ -39,10 +41,12 @@ function paintReport(item) {
   parts.whole.setAttribute("aria-pressed", String(marking.whole));
   parts.text.classList.toggle("ma-marking", marking.on);
   const label = selectedLabel();
-  const marks = item.marks.filter((mark) => mark.label === label.id);
-  if (!onlySpans() && marks.length) parts.chips.replaceChildren(...marks.map((mark) => drawChip(item, mark)));
-  else parts.chips.replaceChildren(el("p", { class: "ma-quietly" }, markingHint(label)));
-  parts.proposals.replaceChildren(...(onlySpans() ? drawOpenNote(item) : drawProposals(item, label)));
+  const marks = onlySpans() ? [] : item.marks.filter((mark) => mark.label === label.id);
+  const hint = marks.length ? "" : markingHint(label);
+  refill(parts.chips, [item, hint, ...marks], () =>
+    hint ? [el("p", { class: "ma-quietly" }, hint)] : marks.map((mark) => drawChip(item, mark)));
+  refill(parts.proposals, [item, item.saved, ...(onlySpans() ? openMarks(item) : proposalsOf(item, label.id))], () =>
+    onlySpans() ? drawOpenNote(item) : drawProposals(item, label));
   parts.figures.textContent = modelSentence(item);
 }
 

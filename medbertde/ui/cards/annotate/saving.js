@@ -1,8 +1,10 @@
 // Nothing counts as saved before the server said so. Until then a save or skip stays in `pending`, in memory only, and
-// is sent again under the same uuid: {uuid, schema, item, call, payload: () => object, message, kind, unreachable, tries}.
+// is sent again under the same uuid: {uuid, schema, desk, item, call, payload: () => object, message, kind,
+// unreachable, tries}.
 
 const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 15_000]; // after an answer that never came
 let sending = false;
+const isSaving = () => pending.some((entry) => entry.desk === desk() && !entry.message);
 
 const unreachable = () => say(
   "Der Server antwortet nicht. Ihre Angaben sind noch da und werden von selbst noch einmal gesendet.",
@@ -30,7 +32,8 @@ function save() {
   if (!item.saved || item.dirty) {
     pending = pending.filter((entry) => entry.item !== item || entry.sent); // the newer values of a report win
     pending.push({
-      uuid: uuid(), schema: settings.schema, item, message: "", call: "save_report", payload: frozenDecision(item),
+      uuid: uuid(), schema: settings.schema, desk: desk(), item, message: "", call: "save_report",
+      payload: frozenDecision(item),
     });
     item.dirty = false;
   }
@@ -54,7 +57,7 @@ async function send() {
   if (sending || !entry) return paintStatus();
   sending = entry.sent = true;
   paintStatus();
-  const wanted = entry.schema === settings.schema ? wantedNow() : 0;
+  const wanted = entry.desk === desk() ? wantedNow() : 0;
   const answer = await server[entry.call]({
     ...wish(wanted), schema: entry.schema, uuid: entry.uuid, ...entry.payload(),
   });
@@ -72,7 +75,7 @@ function acknowledge(entry, answer) {
     entry.item.saved = everSaved = true;
     entry.item.submission = answer.submission;
   }
-  if (entry.schema === settings.schema) {
+  if (entry.desk === desk()) {
     if (answer.work) receive(answer.work);
     else if (desk().buffer.length < PREFETCH) fetchReports();
   }
@@ -108,20 +111,24 @@ function retry() {
   send();
 }
 
-// The schema changed under the page: take the new one, and put the report back with the values that still exist.
+// The schema changed under the page: take the new one, and put the report back with the values that still exist, on its own
+// desk where another schema is on the screen.
 function adoptSchemas(entry, answer) {
   pending = pending.filter((one) => one !== entry);
   settings.schemas = answer.schemas;
   guidelines = {};
-  const known = new Set(schema().labels.map((label) => label.id));
-  for (const item of [...inHand(), ...desk().done, entry.item]) {
-    item.values = onlySpans() ? {} : Object.fromEntries(Array.from(known, (id) => [id, item.values[id] ?? null]));
+  const { kind, labels: present } = settings.schemas.find((one) => one.id === entry.schema);
+  const known = new Set(present.map((label) => label.id));
+  for (const item of [...desksOf(entry.schema).flatMap((one) => [...inHand(one), ...one.done]), entry.item]) {
+    item.values = kind === "spans" ? {} : Object.fromEntries(Array.from(known, (id) => [id, item.values[id] ?? null]));
     item.marks = item.marks.filter((mark) => known.has(mark.label));
     item.undo = [];
   }
   draw();
-  if (entry.schema === settings.schema) reopen(entry.item);
+  const target = entry.schema === settings.schema ? desk() : entry.desk;
+  reopen(entry.item, target);
   entry.item.dirty = true;
+  target.notice = answer.message;
   remark(answer.message);
 }
 
@@ -136,6 +143,7 @@ function discardRefused() {
 function openRefused() {
   const entry = refused();
   if (entry.schema === settings.schema) reopen(entry.item);
+  else openIn(entry.schema, entry.item.id);
 }
 
 // The same person saved the report in another tab: these values on top of it, as a further revision …
@@ -152,8 +160,9 @@ async function overwriteSaved() {
 async function takeSaved() {
   const entry = refused();
   pending = pending.filter((one) => one !== entry);
-  desk().done = desk().done.filter((one) => one.id !== entry.item.id);
-  await reopenById(entry.item.id);
+  entry.desk.done = entry.desk.done.filter((one) => one.id !== entry.item.id);
+  paint();
+  await openIn(entry.schema, entry.item.id);
 }
 
 function remark(sentence) {

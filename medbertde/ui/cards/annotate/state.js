@@ -32,6 +32,7 @@ const desk = () =>
     item: null, buffer: [], done: [], again: false, skippedNow: 0, selected: 0, progress: null,
     loading: false, asked: false, error: "", notice: "",
   });
+const desksOf = (id) => Object.keys(desks).filter((name) => name.split(" ")[0] === id).map((name) => desks[name]);
 const request = () => ({ schema: settings.schema, language: settings.language });
 const noAnswer = () => say("Der Server antwortet nicht.", "The server does not answer.");
 

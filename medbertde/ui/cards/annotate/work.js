@@ -51,7 +51,7 @@ function show(item) {
 function advance() {
   desk().notice = "";
   show(desk().buffer.shift() ?? null);
-  if (!desk().item && !pending.some((entry) => entry.schema === settings.schema && !entry.message)) fetchReports();
+  if (!desk().item && !isSaving()) fetchReports();
 }
 
 function finish(item) {
@@ -67,7 +67,7 @@ function skip(reason, comment) {
   desk().skippedNow += 1;
   item.dirty = false;
   pending.push({
-    uuid: uuid(), schema: settings.schema, item, message: "", call: "skip_report",
+    uuid: uuid(), schema: settings.schema, desk: desk(), item, message: "", call: "skip_report",
     payload: () => ({ skip: { report: item.id, reason, comment, active_ms: Math.round(item.activeMs) } }),
   });
   advance();
@@ -79,22 +79,30 @@ function offerSkipped() {
   fetchReports();
 }
 
-// Put a report back on the screen; the one there waits in front of the buffer with everything entered so far.
-function reopen(item) {
-  const mine = desk();
+// Put a report back on its desk; the one there waits in front of the buffer with everything entered so far.
+function reopen(item, mine = desk()) {
   if (mine.item === item) return;
   mine.done = mine.done.filter((one) => one.id !== item.id);
   mine.buffer = mine.buffer.filter((one) => one.id !== item.id);
   if (mine.item) mine.buffer.unshift(mine.item);
-  show(item);
+  if (mine === desk()) show(item);
+  else Object.assign(mine, { item, selected: 0 });
 }
 
 async function reopenById(id) {
-  const known = [...desk().done, ...inHand()].find((item) => item.id === id);
+  const unsaved = pending.filter((entry) => entry.schema === settings.schema).map((entry) => entry.item);
+  const known = [...desk().done, ...inHand(), ...unsaved].find((item) => item.id === id);
   if (known) return reopen(known);
   const answer = await server.open_report({ ...request(), report: id });
   if (answer?.ok) reopen(prepare(answer.item));
   else complain(answer);
+}
+
+// Open a report of any schema.
+function openIn(schemaId, report) {
+  if (schemaId === settings.schema) return reopenById(report);
+  window.medbertdeWanted = { report, schema: schemaId };
+  openWanted();
 }
 
 // A report that was asked for elsewhere on the page, perhaps before this card was there: {report, schema}.
@@ -127,16 +135,17 @@ async function fetchRecent() {
 }
 
 async function loadExamples() {
-  desk().loading = true;
+  const mine = desk();
+  mine.loading = true;
   paint();
   const answer = await server.load_examples(request());
-  desk().loading = false;
-  if (answer?.ok) fetchReports();
-  else complain(answer);
+  mine.loading = false;
+  if (!answer?.ok) complain(answer, mine);
+  else if (mine === desk()) fetchReports();
 }
 
-function complain(answer) {
-  desk().error = answer?.message ?? noAnswer();
+function complain(answer, mine = desk()) {
+  mine.error = answer?.message ?? noAnswer();
   paint();
 }
 
