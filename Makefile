@@ -37,33 +37,56 @@ bench: .venv/.test  ## every figure of speed and memory in docs/, one table afte
 	for name in $(BENCHES); do $(BIN)/python -m tests.$$name || exit 1; done
 
 REPORTS := data/reports
-TEXTS := $(foreach name,chest_xray chest_ct clinical_text statements_chest_xray statements_chest_ct,$(REPORTS)/$(name).jsonl)
+TEXTS := $(foreach name,chest_xray chest_ct clinical_text,$(REPORTS)/$(name).jsonl)
+STATEMENTS := $(foreach name,chest_xray chest_ct,$(REPORTS)/statements_$(name).jsonl)
+# Processes of the pretraining, and fine-tunings side by side; one core each.
+PROCESSES ?= 2
 
-models: .venv/.run  ## rebuild the embedded models from the report sources (docs/LOG.md tells how the shipped ones came about)
+# Every step leaves a file build/….done, so that what was interrupted goes on; an empty build/ begins anew.
+models: export OMP_NUM_THREADS = 1
+models: .venv/.run  ## rebuild the embedded models from the report sources
 	$(BIN)/python -m data.build
-	$(BIN)/python -m train.tokenizer $(TEXTS) --out build/tokenizer --vocabulary 10500
-	$(BIN)/python -m train.pretrain $(TEXTS) --preset mini --tokenizer build/tokenizer --out data/models/medbertde-mini --half
-	$(MAKE) classifier-chest-xray SCHEMA=chest_xray
-	$(MAKE) classifier-chest-ct SCHEMA=chest_ct
+	$(MAKE) build/medbertde-mini.done
+	$(MAKE) --jobs $(PROCESSES) build/mini-chest-ct.done build/mini-chest-xray.done
 	$(MAKE) deidentifier
 
-# One fine-tuning: $(call fine_tune,run folder,recipe,seed).
+build/tokenizer.done:
+	$(BIN)/python -m train.tokenizer $(TEXTS) $(STATEMENTS) --out build/tokenizer --vocabulary 10500
+	touch $@
+
+build/medbertde-mini.done: build/tokenizer.done
+	$(BIN)/torchrun --nproc-per-node $(PROCESSES) -m train.pretrain $(TEXTS) --preset mini --tokenizer build/tokenizer \
+		--out build/medbertde-mini --half --resume
+	rm -rf data/models/medbertde-mini && cp -r build/medbertde-mini data/models
+	touch $@
+
+# One fine-tuning: $(call fine_tune,schema with a hyphen,recipe,seed).
 define fine_tune
-	rm -rf $(1) && mkdir -p $(1)
-	sed 's/"seed": [0-9]*/"seed": $(3)/' train/recipes/$(2).json > $(1)/config.json
-	cp $(REPORTS)/$(SCHEMA).jsonl $(1)/labels.jsonl
-	$(BIN)/python -m train.finetune $(1)
+	mkdir -p build/mini-$(1)-$(3)
+	sed 's/"seed": [0-9]*/"seed": $(3)/' train/recipes/mini-$(2).json > build/mini-$(1)-$(3)/config.json
+	cp $(REPORTS)/$(subst -,_,$(1)).jsonl build/mini-$(1)-$(3)/labels.jsonl
+	$(BIN)/python -m train.finetune build/mini-$(1)-$(3) --threads 1
+	touch $@
 endef
 
-# A first fine-tuning, two that go on from it, and the mean of the three, whose checkpoint goes to the embedded models.
-classifier-%: .venv/.run
-	$(call fine_tune,build/mini-$*-1,mini-$*,1)
-	$(call fine_tune,build/mini-$*-2,mini-$*-on,2)
-	$(call fine_tune,build/mini-$*-3,mini-$*-on,3)
+# A first fine-tuning, two that go on from it, and the mean of the three, which goes to the embedded models.
+build/mini-%-1.done: build/medbertde-mini.done
+	$(call fine_tune,$*,$*,1)
+
+build/mini-%-2.done: build/mini-%-1.done
+	$(call fine_tune,$*,$*-on,2)
+
+build/mini-%-3.done: build/mini-%-1.done
+	$(call fine_tune,$*,$*-on,3)
+
+build/mini-%.done: build/mini-%-2.done build/mini-%-3.done
 	rm -rf build/mini-$* && mkdir build/mini-$*
 	cp build/mini-$*-1/config.json build/mini-$*-1/labels.jsonl build/mini-$*
-	$(BIN)/python -m train.soup build/mini-$* $(foreach run,1 2 3,build/mini-$*-$(run)/checkpoint)
+	$(BIN)/python -m train.soup build/mini-$* $(foreach run,1 2 3,build/mini-$*-$(run)/checkpoint) --threads 1
 	rm -rf data/models/mini-$* && cp -r build/mini-$*/checkpoint data/models/mini-$*
+	touch $@
+
+.SECONDARY:
 
 DEIDENTIFIER := build/deidentifier
 

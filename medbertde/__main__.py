@@ -1,7 +1,8 @@
 """The command line: `python -m medbertde COMMAND --help`.
 
-Works as the local user over the services of the page. Exit codes: 0 done, 1 done but rows were left out, 2 refused.
-Knows no SQL, no tensors and no page. A command imports what is slow to load only when it runs.
+Works as the local user over the services of the page. Exit codes: 0 done, 1 done but rows were left out, 2 refused,
+130 interrupted, 141 whoever read the output has closed it. Knows no SQL, no tensors and no page. A command imports what
+is slow to load only when it runs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from medbertde.commands import exchange, keeping, people, sharing, texts
-from medbertde.commands.console import DONE, INTERRUPTED, REFUSED, tell
+from medbertde.commands.console import CUT_OFF, DONE, INTERRUPTED, REFUSED, let_go, lose_nothing, tell
 from medbertde.commands.options import Run
 from medbertde.settings import ROOT
 from medbertde.types import UserError
@@ -20,16 +21,30 @@ from medbertde.types import UserError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what the user can change is said in a sentence, never a traceback."""
+    lose_nothing()
     args = parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        return _run(args)
+    except BrokenPipeError:
+        let_go()
+        return CUT_OFF
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(args: argparse.Namespace) -> int:
+    try:
+        code = int(args.run(args))
+        print(end="", flush=True)  # a closed pipe is noticed here and not when Python ends
     except UserError as error:
         tell(error.de, error.en)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         found = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         tell(f"Das Betriebssystem meldet: {found}.", f"The operating system says: {found}.")
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    else:
+        return code
     return REFUSED
 
 

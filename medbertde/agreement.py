@@ -38,6 +38,16 @@ def together(readings: Ints, q: int) -> Floats:
     return np.where(m[:, None, None] > 1, pairs / np.maximum(2 * (m - 1), 1)[:, None, None], 0.0)
 
 
+def alike(cells: Floats) -> Floats:
+    """The tables of `together` with the weight 1 for every report that at least two have read, however many have.
+
+    Then a cell holds the share of the report's pairs of readings, and a row's sum the share of its readings with that
+    value, as Gwet's AC1 needs them. Of two readers every report counts 1 already.
+    """
+    total = cells.sum(axis=(-2, -1), keepdims=True)
+    return cells / np.where(total > 0, total, 1.0)
+
+
 def weighted(cells: Floats, weights: Floats) -> Floats:
     """The table of each resample, `(samples, q, q)`, from weights `(samples, reports)`."""
     return np.tensordot(weights, cells, axes=1)
@@ -88,6 +98,8 @@ def ac1(counts: Floats) -> Floats:
 
     (a − e) / (1 − e) with the agreement a and e = Σ πₖ (1 − πₖ) / (q − 1), where πₖ is the mean share of value k over
     the readers and q the number of values. Unlike kappa it stays high where nearly all readings have one value.
+    For more than two readers the tables of `together` have to be made `alike` first. Reports with a single reading are
+    left out of both a and πₖ; Gwet counts them in πₖ.
     K. L. Gwet, Computing inter-rater reliability and its variance in the presence of high agreement, British Journal of
     Mathematical and Statistical Psychology 61 (2008) 29–48.
 

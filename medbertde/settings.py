@@ -16,6 +16,8 @@ from medbertde.types import UserError
 
 ROOT = Path(__file__).parent.parent
 PREFIX = "MEDBERTDE_"
+_YEAR_HOURS = 366 * 24  # what lasts longer than a year was mistyped, and time would run over
+_YEAR_MINUTES = _YEAR_HOURS * 60
 
 
 def _default_var() -> Path:
@@ -97,9 +99,11 @@ class Settings:
         )
         ways = ("rules", "both", "always")
         _require("deidentification_by", self.deidentification_by, self.deidentification_by in ways, ", ".join(ways))
-        positive = ("max_chars", "max_upload_mb", "max_import_rows", "lease_minutes")
-        for name in (*positive, "session_idle_minutes", "session_hours", "max_queue"):
+        for name in ("max_chars", "max_upload_mb", "max_import_rows", "max_queue"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "> 0")
+        longest = {"lease_minutes": _YEAR_MINUTES, "session_idle_minutes": _YEAR_MINUTES, "session_hours": _YEAR_HOURS}
+        for name, most in longest.items():
+            _require(name, getattr(self, name), 1 <= getattr(self, name) <= most, f"1 … {most}")
 
     @property
     def served_as(self) -> Profile:

@@ -25,7 +25,9 @@ _SENTENCE_END = re.compile(r"(?<![.!?:])[.!?:]++[\"“”)]*+(?=\s+\S)|\n+")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(/])(?:[A-Za-zÄÖÜäöü]|bds|ca|bzw|ggf|evtl|vgl|re|li|inkl|exkl|max|min|mind|ehem|sog|usw|etc|Nr|Abb|Tab|St|"
     r"Str|Dr|Prof|Hr|Fr|med|chron|akut|rechtss|linkss|beids|Pat|Lj|LWK|BWK|HWK|Seg|cran|kran|kaud|caud|lat|dors|ventr|"
-    r"path|unauff|fragl|Lungenf|gering|Vd|Ausschl|wg|insb|insbes|entspr|Z\.\s?n|V\.\s?a|[aoidzu]\.\s?[A-Za-zÄÖÜäöü])\.$"
+    r"path|unauff|fragl|Lungenf|gering|Vd|Va|Ausschl|wg|insb|insbes|entspr|bzgl|bes|lt|zw|Vgl|susp|Vv|Aa|Lig|Proc|"
+    r"sup|inf|int|ext|ant|post|prox|dist|m\.\s?E|[ZS]t?\.\s?[np]|[VD]\.\s?[ad]|i\.\s?[RS]\.\s?[devm]|"
+    r"[aoidzu]\.\s?[A-Za-zÄÖÜäöü])\.$"
 )
 _NUMBER = re.compile(r"(?:^|\W)\d{1,2}\.$")
 _LIST_NUMBER = re.compile(r"\W*\d{1,2}\.")

@@ -46,6 +46,22 @@ def test_gwets_example_of_high_agreement_on_a_rare_finding() -> None:
     assert agreement.kappa(counts) == pytest.approx(-0.023, abs=5e-4)
 
 
+def test_ac1_of_more_readers_is_gwets_where_some_have_not_read_a_report() -> None:
+    """By hand: three readers of two values, four reports, of which the last has one reading and is left out.
+
+    a = (1 + 1/3 + 1) / 3 = 7/9. π₀ = (1 + 2/3 + 0) / 3 = 5/9, e = 2 · 5/9 · 4/9 = 40/81. (7/9 − e) / (1 − e) = 23/41.
+    """
+    said = np.array([[0, 0, 0], [0, 0, 1], [1, MISSING, 1], [0, MISSING, MISSING]])
+    counts = agreement.alike(agreement.together(said, 2)).sum(axis=0)
+    assert agreement.raw(counts) == pytest.approx(7 / 9)
+    assert agreement.ac1(counts) == pytest.approx(23 / 41)
+
+
+def test_of_two_readers_all_reports_weigh_alike_already() -> None:
+    cells = agreement.together(readings(60, 2, missing=0.3), 4)
+    assert agreement.alike(cells).tolist() == cells.tolist()
+
+
 def test_a_reader_who_has_not_read_a_report_adds_nothing() -> None:
     said = np.array([[0, 0], [1, MISSING], [MISSING, MISSING]])
     assert agreement.together(said, 2).sum(axis=0).tolist() == [[1.0, 0.0], [0.0, 0.0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -457,6 +458,159 @@ class TestImportAndExport:
         told = "There is no schema “thorax”. Available are: chest_xray, chest_ct, medication.\n"
         assert capsys.readouterr().err == told * 2
         assert not Path("out.csv").exists()
+
+
+class TestStreams:
+    """What the command line does with files that are none, terminals that lack a character and pipes that close."""
+
+    @pytest.mark.usefixtures("accepted")
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["deidentify", "text.txt", "--by", "rules", "--out"],
+            ["export", "--schema", "chest_xray", "--format", "csv", "--out"],
+            ["predict", "reports.jsonl", "--model", "nix", "--out"],
+            ["backup"],
+        ],
+    )
+    def test_what_is_no_regular_file_is_not_replaced_even_by_force(
+        self, command: list[str], reports: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Path("text.txt").write_text("Kein Erguss.", encoding="utf-8")
+        os.mkfifo("out.csv")
+        before = files(tmp_path)
+        assert main([*command, "out.csv", "--force"]) == 2
+        assert capsys.readouterr().err == (
+            "out.csv is no regular file and is not replaced. Please choose another name.\n"
+        )
+        assert Path("out.csv").is_fifo()
+        assert files(tmp_path) == before
+
+    @pytest.mark.usefixtures("accepted")
+    @pytest.mark.parametrize("there", [True, False])
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["deidentify", "text.txt", "--by", "rules", "--out"],
+            ["export", "--schema", "chest_xray", "--format", "csv", "--out"],
+            ["predict", "reports.jsonl", "--model", "tiny", "--out"],
+            ["backup"],
+        ],
+    )
+    def test_a_link_keeps_pointing_to_the_file_that_is_written(
+        self, command: list[str], there: bool, reports: str, tiny_classifier_folder: Path
+    ) -> None:
+        Path("text.txt").write_text("Kein Erguss.", encoding="utf-8")
+        Path("folder").mkdir()
+        target = Path("folder/out.csv")
+        if there:
+            target.write_text("alt", encoding="utf-8")
+        Path("link.csv").symlink_to(target)
+        words = [str(tiny_classifier_folder) if word == "tiny" else word for word in command]
+        assert main([*words, "link.csv", *(["--force"] if there else [])]) == 0
+        assert Path("link.csv").readlink() == target
+        assert target.read_bytes() not in {b"", b"alt"}
+
+    def test_a_terminal_that_lacks_a_character_shows_its_code(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        Path("text.txt").write_text("Sagt „Erguss“ größer.", encoding="utf-8")
+        screen = Latin1Terminal()
+        monkeypatch.setattr("sys.stdout", screen)
+        assert main(["deidentify", "text.txt", "--by", "rules"]) == 0
+        assert screen.shown() == "Sagt \\u201eErguss\\u201c größer."
+
+    def test_a_file_that_would_lack_characters_is_refused(self) -> None:
+        Path("text.txt").write_text("Sagt „Erguss“ größer.", encoding="utf-8")
+        command = ["deidentify", "text.txt", "--by", "rules"]
+        done = process(command, stdout=subprocess.PIPE, PYTHONIOENCODING="latin-1")
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        assert done.stderr.startswith("Standard output (iso8859-1) cannot write all characters of the text.")
+        assert process(command, stdout=subprocess.PIPE, PYTHONIOENCODING="utf-8").stdout == "Sagt „Erguss“ größer."
+
+    def test_closed_streams_are_told_in_a_sentence(self) -> None:
+        Path("text.txt").write_text("Kein Erguss.", encoding="utf-8")
+        for command, closed, told in (
+            (["users", "add", "otto"], 0, "Standard input is closed, nothing can be read."),
+            (["deidentify", "-", "--by", "rules"], 0, "Standard input is closed, nothing can be read."),
+            (["deidentify", "text.txt", "--by", "rules"], 1, "Standard output is closed."),
+        ):
+            done = process(command, preexec_fn=lambda closed=closed: os.close(closed))
+            assert done.returncode == 2
+            assert done.stderr.startswith(told), done.stderr
+
+    @pytest.mark.parametrize("stderr", [subprocess.PIPE, subprocess.STDOUT])
+    def test_a_pipe_that_closes_ends_the_work_without_a_traceback(self, stderr: int) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "wb") as pipe:
+            done = process(["models"], stdout=pipe, stderr=stderr)
+        assert done.returncode == 141
+        assert not done.stderr
+
+    def test_a_refusal_that_nobody_reads_ends_without_a_traceback(self) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "wb") as pipe:
+            done = process(["deidentify", "nix.txt"], stdout=subprocess.PIPE, stderr=pipe)
+        assert (done.returncode, done.stdout) == (141, "")
+
+    def test_ctrl_c_ends_a_command_without_a_traceback(self) -> None:
+        os.mkfifo("slow.txt")
+        running = subprocess.Popen(
+            [sys.executable, "-m", "medbertde", "deidentify", "slow.txt"],
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_restore_interrupt,
+        )
+        with open("slow.txt", "w", encoding="utf-8"):  # opens once the command has opened it for reading
+            running.send_signal(signal.SIGINT)
+            _, told = running.communicate(timeout=60)
+        assert (running.returncode, told) == (130, "")
+
+
+class Latin1Terminal(io.TextIOWrapper):
+    """A terminal as before UTF-8."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="latin-1")
+
+    def isatty(self) -> bool:
+        return True
+
+    def shown(self) -> str:
+        """What was printed."""
+        self.flush()
+        self.seek(0)
+        return self.read()
+
+
+def process(
+    command: list[str], *, stderr: int | Any = subprocess.PIPE, **more: Any
+) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own; names in capitals go into its environment."""
+    variables = {name: more.pop(name) for name in list(more) if name.isupper()}
+    return subprocess.run(
+        [sys.executable, "-m", "medbertde", *command],
+        env=environment(**variables),
+        stderr=stderr,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+        **more,
+    )
+
+
+@pytest.mark.usefixtures("accepted")
+@pytest.mark.parametrize(("rank", "size"), [("abc", "2"), ("2", "2"), ("-1", "2"), ("0", "0"), ("", "1")])
+def test_a_rank_that_is_none_is_refused(
+    rank: str, size: str, reports: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", size)
+    assert main(["predict", reports, "--out", "out.csv"]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"0 <= RANK < WORLD_SIZE is expected, found: RANK={rank} and WORLD_SIZE={size}."
+    )
 
 
 def test_the_models_are_listed_with_their_terms(capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,6 +74,25 @@ def test_a_typed_password_is_asked_for_twice(
     assert "Die beiden Passwörter sind verschieden." in capsys.readouterr().err
 
 
+def test_an_entry_that_is_given_up_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def given_up(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", given_up)
+    assert main(["users", "add", "anna"]) == 2
+    assert capsys.readouterr().err == "Es wurde kein Passwort eingegeben.\n"
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "100001", "99999999999999999999", "viele", "²"])
+def test_a_number_of_lines_beyond_the_limits_is_refused(limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["audit", "--limit", limit])
+    assert refused.value.code == 2
+    told = f"argument --limit: a whole number from 1 to 100,000 is expected, found: {limit}\n"
+    assert capsys.readouterr().err.endswith(told)
+
+
 def test_an_address_for_others_is_not_served_without_an_administrator(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

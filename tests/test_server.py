@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -30,7 +32,7 @@ from medbertde.ui import server_routes
 from medbertde.ui.guard import Guard
 from medbertde.ui.hub_sign_in import add_hub_sign_in
 from medbertde.ui.layout import build_page
-from medbertde.ui.server import build_server, started
+from medbertde.ui.server import build_server, launch, started
 from medbertde.ui.telemetry import Telemetry
 from tests.launch import free_port, password_of
 
@@ -170,7 +172,7 @@ def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(site: Site) -> N
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(answer.headers["set-cookie"].split("; "))
 
 
-@pytest.mark.parametrize("origin", ["https://boese.example", "null", "http://127.0.0.1:1"])
+@pytest.mark.parametrize("origin", ["https://boese.example", "null", "http://127.0.0.1:1", "http://["])
 def test_other_sites_are_refused_and_get_no_leave_to_read(site: Site, anna: httpx.Client, origin: str) -> None:
     for answer in (
         anna.post("/login", data={"username": "anna", "password": "x"}, headers={"origin": origin}),
@@ -206,6 +208,56 @@ def test_a_session_hash_an_event_and_its_answer_belong_to_who_began_them(anna: h
     assert "event: complete" in answer.text
     assert "eines Pneumothorax" in answer.text
     assert anna.post(f"{API}/cancel", json=cancel).json() == {"success": True}
+
+
+@pytest.mark.parametrize("name", ["\ud800", "", "a" * 65, "a b", "\0", "<b>", 7, {"a": 1}])
+def test_names_that_gradio_would_not_make_never_reach_its_queue(anna: httpx.Client, name: Any) -> None:
+    named = [{"session_hash": name}, {"session_hash": "annas-seite", "event_id": name}]
+    for body in named:
+        sent = json.dumps({"data": [TEXT, 3, False], **body}).encode()
+        answer = anna.post(f"{API}/call/fill_mask", content=sent, headers={"content-type": "application/json"})
+        assert (answer.status_code, "nicht lesbar" in answer.json()["detail"]) == (400, True)
+    event = ask(anna, TEXT).json()["event_id"]
+    assert "event: complete" in anna.get(f"{API}/call/fill_mask/{event}").text, "the queue still answers"
+
+
+def test_names_in_an_address_are_as_gradio_makes_them_too(anna: httpx.Client) -> None:
+    long = "a" * 65
+    assert anna.get(f"{API}/heartbeat/{long}").status_code == 400
+    assert anna.get(f"{API}/queue/data", params={"session_hash": long}).status_code == 400
+    assert anna.get(f"{API}/upload_progress", params={"upload_id": long}).status_code == 400
+    file = {"files": ("befunde.txt", b"Kein Erguss.")}
+    assert anna.post(f"{API}/upload", params={"upload_id": "a b"}, files=file).status_code == 400
+    assert anna.post(f"{API}/upload", params={"upload_id": "k3x9f"}, files=file).status_code == 200
+
+
+def test_a_question_names_a_function_and_brings_what_it_takes(
+    site: Site, anna: httpx.Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    number = next(number for number, one in site.page.fns.items() if one.api_name == "fill_mask")
+
+    def join(**body: Any) -> int:
+        return anna.post(f"{API}/queue/join", json={"session_hash": "annas-frage", **body}).status_code
+
+    given = [TEXT, 3, False]
+    for unknown in (-1, 10**30, None, "x", 1.5, True):
+        assert join(fn_index=unknown, data=given) == 400
+    for data in (None, {}, "x", [], [TEXT]):
+        assert join(fn_index=number, data=data) == 400
+    assert join(data=given) == 400
+    assert anna.post(f"{API}/call/nothing", json={"data": given}).status_code == 400
+    assert anna.post(f"{API}/call/fill_mask", json={"data": [TEXT]}).status_code == 400
+    assert join(fn_index=number, data=given) == 200
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_path_that_no_file_can_have_is_not_found(anna: httpx.Client) -> None:
+    assert anna.get(f"{API}/file=%00").status_code == 404
+    assert anna.get(f"{API}/file=/tmp/a%00b").status_code == 404
+    for path in ("\0", "\ud800", "a/" * 1_000_000):
+        sent = json.dumps({"data": [{"path": path}], "fn_index": 0, "session_hash": "annas-seite"}).encode()
+        answer = anna.post(f"{API}/queue/join", content=sent, headers={"content-type": "application/json"})
+        assert answer.status_code == 404
 
 
 def test_a_file_belongs_to_who_uploaded_it(anna: httpx.Client, ben: httpx.Client) -> None:
@@ -363,6 +415,31 @@ def test_each_request_leaves_one_json_line_without_report_text(
     assert all(line["user"] in (user.id, None) and line["ms"] >= 0 and len(line["request"]) == 32 for line in lines())
     assert lines()[0]["user"] == user.id
     assert "Mustermann" not in json.dumps(lines())
+
+
+# ------------------------------------------------------------------------------------------------ the start
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EADDRINUSE, "Der Port 7861 ist belegt."),
+        (errno.EADDRNOTAVAIL, "(Cannot assign requested address). Bitte MEDBERTDE_HOST und PORT prüfen."),
+        (errno.EACCES, "(Permission denied). Bitte MEDBERTDE_HOST und PORT prüfen."),
+    ],
+)
+def test_an_address_that_cannot_be_listened_at_is_told_as_what_it_is(
+    site: Site, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("medbertde.ui.server.socket.socket.bind", refuse)
+    settings = Settings(var=site.services.settings.var, port=7861)
+    accounts = Accounts(site.services.database, site.services.access, settings)
+    with pytest.raises(SystemExit) as ended:
+        launch(site.page, replace(site.services, settings=settings, accounts=accounts))
+    assert said in str(ended.value)
 
 
 # ------------------------------------------------------------------------------------------------ the other profiles

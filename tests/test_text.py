@@ -117,6 +117,10 @@ def test_a_message_repeats_a_name_but_never_a_piece_of_text() -> None:
         "Aufnahme vom 5. Mai liegt vor.",
         "Herz o. B. und Lunge frei.",
         "Dr. Muster befundete.",
+        "Verdichtung i.S.e. Pneumonie.",
+        "Hämatothorax i. R. d. Traumas, St.p. Sturz.",
+        "Spitze V. cava sup. Port.",
+        "Stenose der LAD prox. RIVA-Verlauf, bzgl. Herzkatheter.",
     ],
 )
 def test_abbreviations_and_ordinals_do_not_end_a_sentence(whole: str) -> None:

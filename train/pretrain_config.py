@@ -41,7 +41,7 @@ MINI = Recipe(
     layers=4,
     hidden=256,
     heads=4,
-    phases=(Phase(max_tokens=128, rate=1.5e-3, warmup=100, decay="cosine", epochs=18, batch_tokens=1024),),
+    phases=(Phase(max_tokens=128, rate=2e-3, warmup=200, decay="cosine", epochs=16, batch_tokens=2048),),
     start="local",
     precision="bf16",
     dropout=0.05,
@@ -88,7 +88,7 @@ class PretrainConfig:
         """Tokens that one process computes at once: as many as it takes for one part of a step, 16,384 at most.
 
         >>> PretrainConfig([], Path("m")).micro_tokens_of(MINI.phases[0], processes=2)
-        512
+        1024
         """
         if self.micro_tokens:
             return self.micro_tokens

@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,7 +20,7 @@ from medbertde.types import InvalidFile, Notice, Progress, User
 if TYPE_CHECKING:
     from medbertde.services import Services
 
-DONE, ROWS_LEFT_OUT, REFUSED, INTERRUPTED = 0, 1, 2, 130
+DONE, ROWS_LEFT_OUT, REFUSED, INTERRUPTED, CUT_OFF = 0, 1, 2, 130, 141
 UTF8, UTF8_FOR_EXCEL = "utf-8", "utf-8-sig"  # without a byte-order mark Excel misreads the umlauts of a table
 
 
@@ -38,7 +39,7 @@ def opened() -> Iterator[tuple[Services, User]]:
 @contextmanager
 def written(path: Path, encoding: str, *, force: bool) -> Iterator[TextIO]:
     """A file for results, written beside and renamed at the end: it is there as a whole or not at all."""
-    require_free(path, force=force)
+    path = require_free(path, force=force)
     partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
         with partial.open("x", encoding=encoding, newline="") as file:
@@ -48,13 +49,65 @@ def written(path: Path, encoding: str, *, force: bool) -> Iterator[TextIO]:
         partial.unlink(missing_ok=True)
 
 
-def require_free(path: Path, *, force: bool) -> None:
-    """Nothing that is there already is replaced unasked."""
+def require_free(path: Path, *, force: bool) -> Path:
+    """The file to write: of a link the one it points to. Nothing is replaced unasked, and what is no file never is."""
+    if path.exists() and not path.is_file():
+        raise InvalidFile(
+            f"{path} ist keine gewöhnliche Datei und wird nicht ersetzt. Bitte einen anderen Namen wählen.",
+            f"{path} is no regular file and is not replaced. Please choose another name.",
+        )
     if path.exists() and not force:
         raise InvalidFile(
             f"Die Datei {path} gibt es schon. Bitte einen anderen Namen wählen oder sie mit --force ersetzen.",
             f"The file {path} is there already. Please choose another name or replace it with --force.",
         )
+    return path.resolve() if path.is_symlink() else path
+
+
+def lose_nothing() -> None:
+    """What the terminal's encoding lacks is printed as its code, as on standard error, instead of ending the work."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def print_text(text: str) -> None:
+    """A result on standard output, character for character; refused where it goes to a file that cannot hold it."""
+    if sys.stdout is None:
+        raise InvalidFile(
+            "Die Standardausgabe ist geschlossen. Bitte mit --out eine Datei nennen.",
+            "Standard output is closed. Please name a file with --out.",
+        )
+    encoding = sys.stdout.encoding or UTF8
+    if not sys.stdout.isatty() and text.encode(encoding, "ignore").decode(encoding) != text:
+        raise InvalidFile(
+            f"Die Standardausgabe ({encoding}) kann nicht alle Zeichen des Textes schreiben. Bitte mit --out eine "
+            "Datei nennen oder PYTHONIOENCODING=utf-8 setzen.",
+            f"Standard output ({encoding}) cannot write all characters of the text. Please name a file with --out or "
+            "set PYTHONIOENCODING=utf-8.",
+        )
+    sys.stdout.write(text)
+
+
+def let_go() -> None:
+    """Whoever read our output has closed it: what is left of it goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def standard_input() -> TextIO:
+    """Standard input; refused where it is closed, as cron and systemd may have it."""
+    if sys.stdin is None:
+        raise InvalidFile(
+            "Die Standardeingabe ist geschlossen, es kann nichts gelesen werden. Bitte das Terminal benutzen oder die "
+            "Eingabe durch eine Pipe geben.",
+            "Standard input is closed, nothing can be read. Please use a terminal or give the input through a pipe.",
+        )
+    return sys.stdin
 
 
 def language() -> str:

@@ -75,9 +75,9 @@ def export(args: argparse.Namespace) -> int:
         flagged={"yes": True, "no": False}.get(args.flagged),
         modality=args.modality,
     )
-    require_free(args.out, force=args.force)
+    out = require_free(args.out, force=args.force)
     with opened() as (services, user):
-        services.files.export(user, ExportOrder(args.schema, ExportFormat(args.format), wanted), args.out)
+        services.files.export(user, ExportOrder(args.schema, ExportFormat(args.format), wanted), out)
     print(args.out)
     return DONE
 

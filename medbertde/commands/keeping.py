@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from medbertde.commands.console import DONE, Bar, say, tell
+from medbertde.commands.console import DONE, Bar, require_free, say, tell
 from medbertde.commands.options import Command
 from medbertde.settings import load_settings
 
@@ -27,8 +27,9 @@ def backup(args: argparse.Namespace) -> int:
     """Write a checked copy of the label database to a file, while others may be working."""
     from medbertde.services import safekeeping
 
+    file = require_free(args.file, force=args.force)
     with Bar(quiet=False) as bar:
-        safekeeping.backup(load_settings(), args.file, bar.show, force=args.force)
+        safekeeping.backup(load_settings(), file, bar.show, force=args.force)
     print(args.file)
     return DONE
 

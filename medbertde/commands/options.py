@@ -17,6 +17,17 @@ class Command(Protocol):
         """The parser that options are added to."""
 
 
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """The type of an option that takes a whole number within these limits."""
+
+    def read(given: str) -> int:
+        if given.isascii() and given.isdigit() and len(given) <= len(str(most)) and least <= int(given) <= most:
+            return int(given)
+        raise argparse.ArgumentTypeError(f"a whole number from {least:,} to {most:,} is expected, found: {given}")
+
+    return read
+
+
 def output(added: argparse.ArgumentParser, what: str, *, required: bool = True) -> None:
     """`--out FILE` and `--force`."""
     added.add_argument("--out", type=Path, required=required, help=what)

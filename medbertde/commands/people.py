@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import sys
 
 from medbertde import terms
-from medbertde.commands.console import DONE, opened, print_table, say
-from medbertde.commands.options import Command
+from medbertde.commands.console import DONE, opened, print_table, say, standard_input
+from medbertde.commands.options import Command, whole_number
 from medbertde.types import Role, UserError
 
 
@@ -36,7 +35,7 @@ def add(command: Command) -> None:
         if name == "add":
             added.add_argument("--role", default=Role.ANNOTATOR.value, choices=roles, help="what the user may do")
     trail = command("audit", show_audit)
-    trail.add_argument("--limit", type=int, default=100, help="how many lines")
+    trail.add_argument("--limit", type=whole_number(1, 100_000), default=100, help="how many lines, 1 to 100,000")
 
 
 def show_terms(args: argparse.Namespace) -> int:
@@ -125,9 +124,14 @@ def show_audit(args: argparse.Namespace) -> int:
 
 def _new_password() -> str:
     """Asked for twice and not shown; from a pipe the first line. Never an argument: process lists show those."""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
-    first = getpass.getpass(say("Passwort: ", "Password: "))
-    if first != getpass.getpass(say("Noch einmal: ", "Once more: ")):
+    given = standard_input()
+    if not given.isatty():
+        return given.readline().rstrip("\r\n")
+    try:
+        first = getpass.getpass(say("Passwort: ", "Password: "))
+        again = getpass.getpass(say("Noch einmal: ", "Once more: "))
+    except EOFError:
+        raise UserError("Es wurde kein Passwort eingegeben.", "No password was entered.") from None
+    if first != again:
         raise UserError("Die beiden Passwörter sind verschieden.", "The two passwords are different.")
     return first

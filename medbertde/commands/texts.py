@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
+import re
 from pathlib import Path
 
 import medbertde
@@ -17,12 +17,16 @@ from medbertde.commands.console import (
     language,
     opened,
     print_table,
+    print_text,
+    require_free,
     say,
+    standard_input,
     tell,
     written,
 )
 from medbertde.commands.options import Command, identifying, output
 from medbertde.text import decode
+from medbertde.types import Conflict
 
 
 def add(command: Command) -> None:
@@ -57,9 +61,10 @@ def predict(args: argparse.Namespace) -> int:
     from medbertde.services.journal import Part
     from medbertde.services.screened_records import Treatment
 
-    part = Part(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+    part = Part(*_of_processes())
     treatment = Treatment(args.identifying) if args.identifying else None
-    order = Order(args.file, args.out, args.model, args.resume, args.force, part, treatment)
+    out = require_free(args.out, force=args.force)
+    order = Order(args.file, out, args.model, args.resume, args.force, part, treatment)
     with opened() as (services, user), Bar(quiet=part.index > 0) as bar:
         services.access.require_terms(user)
         try:
@@ -80,6 +85,19 @@ def predict(args: argparse.Namespace) -> int:
             f"Remarks in the column “warnings” (what they mean: docs/notices.md): {codes}",
         )
     return DONE if answered == rows else ROWS_LEFT_OUT
+
+
+def _of_processes() -> tuple[int, int]:
+    """Which process of how many this one is, as a launcher such as `accelerate launch` tells it."""
+    rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if all(re.fullmatch("[0-9]{1,6}", each) for each in (rank, size)) and int(rank) < int(size):
+        return int(rank), int(size)
+    raise Conflict(
+        f"Erwartet wird 0 <= RANK < WORLD_SIZE, gefunden wurde RANK={rank} und WORLD_SIZE={size}. Bitte beide "
+        "Umgebungsvariablen entfernen; ein Launcher setzt sie selbst.",
+        f"0 <= RANK < WORLD_SIZE is expected, found: RANK={rank} and WORLD_SIZE={size}. Please remove both environment "
+        "variables; a launcher sets them itself.",
+    )
 
 
 def models(_args: argparse.Namespace) -> int:
@@ -106,13 +124,13 @@ def models(_args: argparse.Namespace) -> int:
 def deidentify(args: argparse.Namespace) -> int:
     """Take names, dates, places and numbers of persons out of a text. Some may be left: read the result."""
     is_stdin = str(args.file) == "-"
-    data = sys.stdin.buffer.read() if is_stdin else args.file.read_bytes()
+    data = standard_input().buffer.read() if is_stdin else args.file.read_bytes()
     done = medbertde.deidentify(decode(data, "" if is_stdin else args.file.name), dates=args.dates, by=args.by)
     if args.out:
         with written(args.out, UTF8, force=args.force) as out:
             out.write(done.text)
     else:
-        sys.stdout.write(done.text)
+        print_text(done.text)
     count = len(done.spans)
     tell(
         f"{count} Stellen ersetzt. Das ist keine Garantie: Bitte das Ergebnis lesen.",

@@ -62,7 +62,7 @@ class TextEncoder:
 
     def sentence_windows(self, text: str, pieces: Pieces) -> list[tuple[int, ...]]:
         """Indices of the pieces of each sentence, those of its heading before them; long sentences in several parts."""
-        begin = [start for start, _ in pieces.offsets]
+        begin = [visible_start(text, *offset) for offset in pieces.offsets]
         found = []
         for passage in passages(text):
             heading = _within(begin, *passage.heading)[: self.room // 2] if passage.heading else range(0)
@@ -84,6 +84,13 @@ class TextEncoder:
 def _within(begin: Sequence[int], start: int, end: int) -> range:
     """The indices of the pieces that begin in `[start, end)` of the text; `begin`: where each of them does."""
     return range(bisect_left(begin, start), bisect_left(begin, end))
+
+
+def visible_start(text: str, start: int, end: int) -> int:
+    """Where a piece begins behind the spaces before it: SentencePiece counts the space before a word as the word's."""
+    while start < end and text[start].isspace():
+        start += 1
+    return start
 
 
 def text_encoder(tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> TextEncoder:

@@ -18,6 +18,7 @@ from medbertde.privacy.reading import Budget, read
 BUDGET_S = 1.0  # of processor time; 20,000 hostile characters take far below it
 _NAME = re.compile(r"[^\W\d_]{3}")  # at least one word that is no initial
 _DATE = re.compile(r"(?<!\d)\d{1,2}\.[ ]?\d{1,2}\.[ ]?(?:19|20)\d\d(?!\d)|\*[ ]?\d")
+_PATIENT = re.compile(r"\bPat(?:ient(?:in)?)?\b\.?:?\s+[A-ZÄÖÜ]\w")
 _HINTS = frozenset(
     # folded as in `language`
     "herr herrn hr hrn frau fr dr prof pd priv professor professorin doktor dipl fam familie eheleute name vorname "
@@ -38,7 +39,7 @@ def names_someone(text: str, words: Collection[str]) -> bool:
     >>> [names_someone(text, letters_only(text)) for text in ("Befund an Dr. Wehmeier.", "CT vom 12.03.2024.")]
     [True, False]
     """
-    if _HINTS.isdisjoint(words) and not _DATE.search(text):
+    if _HINTS.isdisjoint(words) and not _DATE.search(text) and not _PATIENT.search(text):
         return False
     try:
         _, page = read(text, Budget(BUDGET_S))

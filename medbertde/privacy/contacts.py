@@ -25,13 +25,15 @@ _PHONE = re.compile(
 )
 _BARE_PHONE = re.compile(
     r"(?<![\d.,/+-])(?P<x>(?:\+|00)(?:49|4[13])[ \t()/–-]{0,3}\d(?:[ \t()/–-]{0,3}\d){5,14}"
-    r"|01[567]\d[ \t/–-]{0,3}\d(?:[ ]?\d){5,9}"
+    r"|\+4[139]\.\d{2,5}\.\d{3,10}"
+    r"|01[567]\d[ \t./–-]{0,3}\d(?:[ ]?\d){5,9}"
     r"|\(0[\d ]{2,7}\)[ /–-]{0,3}\d(?:[ –-]{0,2}\d){2,9}"
     r"|0[1-9]\d{1,4}[ ]?[/–-][ ]?\d(?:[ –-]{0,2}\d){2,10}"
     r"|01[ ]?[/–-][ ]?\d{3}(?:[ –-]?\d){3,8}"
     r"|0[1-9]\d{1,4}[ ]\d(?:[ –-]?\d){3,9})(?!\d|[.,]\d)"
 )
-_EMAIL = re.compile(r"(?<![\w.+-])(?P<x>[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4})")
+_AT = r"(?:@|[ ]?[(\[{](?:at|AT|ät)[)\]}][ ]?)"
+_EMAIL = re.compile(rf"(?<![\w.+-])(?P<x>[\w.+-]{{1,64}}{_AT}[\w-]{{1,63}}(?:\.[\w-]{{1,63}}){{1,4}})")
 _URL = re.compile(
     r"(?<![\w.@/-])(?P<x>(?:https?://|www\.)[^\s<>\"]{1,300}[^\s<>\".,;:)]"
     r"|[a-z0-9][a-z0-9-]{2,40}(?:\.[a-z0-9-]{2,40}){0,2}\.(?:de|at|ch|com|org|net|eu|"
@@ -53,7 +55,7 @@ _LABELLED = re.compile(
     r"Steuer)?\.?[ -]?"
     r"(?:[Nn]r|[Nn]ummer|NR|NUMMER|No|ID|[Zz]ahl|[Zz]eichen|[Kk]ennung)"
     r"|KVNR|KVNr|LANR|BSNR|IK|IKNR|SVNR|SVNr|SV-Nr|AHV(?:-Nr)?|AHVN13|PID|MRN|Fall|SN|S/N|IBAN|Az|Aktenzeichen|"
-    r"GKZ|ET|Institutionskennzeichen"
+    r"GKZ|ET|Institutionskennzeichen|Personalausweis|Reisepass"
     rf"|BARMER|Barmer|AOK|TK|DAK|IKK|KKH|BKK)\.?[ \t:#.№]{{0,5}}{_VALUE}"
 )
 _BARE_IDS = (  # with the digits without which a text need not be searched
@@ -73,6 +75,10 @@ _BARE_IDS = (  # with the digits without which a text need not be searched
         r"\d[-/]\d{4}",
     ),
     (r"(?<!\w)(?P<x>S[ ]\d{1,3}[ ][A-Z]{1,3}[ ]\d{1,5}/\d\d)(?!\d)", r"S[ ]\d"),
+    (
+        r"(?<!\w)(?:Az|Aktenzeichen)[.: ]{1,3}(?P<x>\d{1,4}[ ][A-Z][A-Za-z]{0,3}[ ]\d{1,5}/(?:\d\d){1,2})(?!\d)",
+        r"Az|Aktenzeichen",
+    ),
 )
 _AGE = re.compile(
     r"(?<![\d.,/-])(?P<x>9\d|1[0-2]\d)(?=[ ]?[-–]?[ ]?(?:[Jj]ährig|[Jj]\.|Jahre[n]?(?!\w)|LJ(?!\w)|Lj\.))"
@@ -81,12 +87,18 @@ _AGE = re.compile(
 _WARD = re.compile(
     r"(?<![\w-])(?P<x>(?:(?:Intensiv|Normal|Privat|Überwach(?:ungs)?|Wach|Aufnahme|Pflege)?[Ss]tation|STATION|"
     r"Stat\.|Stn\.|Wohnbereich|WB|Zimmer"
-    r"|Zi\.|Bett|Haus|ITS|IMC|Intensiv)[:. ]{1,3}(?:(?:Innere|Herz|Chirurgie|Kardiologie|[A-ZÄÖÜ]{1,3})[ -]?)?"
-    r"(?!\d{1,2}[RL](?!\w))(?:\d{1,3}(?:[./-]\d{1,2})?[A-Za-z]?(?![\w%])|[A-Z]{1,2}[ -]?\d{1,3}[a-z]?(?!\w)|"
+    r"|Zi\.|Bett|Haus|ITS|IMC|Intensiv)(?:(?<=\.)[: ]{0,3}|[: ]{1,3})(?!(?:GCS|NRS|VAS|CRP|RR|HF|AF)[ :])"
+    r"(?:(?:Innere|Herz|Chirurgie|Kardiologie)[ -]?|[A-ZÄÖÜ]{1,3}(?:[ -]|(?=\d)))?"
+    r"(?!\d{1,2}[RL](?!\w))(?!\d[\d.:/-]{0,6}(?:[ ]?(?:°|Uhr|(?:Stunde|Tag|Woche|Monat|Minute)(?:e?[ns]|e)?|Grad|"
+    r"Std\.?|min)|[ ][hd])(?!\w))(?:\d{1,3}(?:[./-]\d{1,2})?[A-Za-z]?(?![\w%])|[A-Z]{1,2}[ -]?\d{1,3}[a-z]?(?!\w)|"
     r"[IVX]{1,4}(?!\w))(?:[ ](?:Nord|Süd|Ost|West)(?!\w))?)"
 )
 _NODES = re.compile(r"(?:LK|Lymphknoten|Lymph\w{0,20}|nodal\w{0,4}|IASLC)[^.;\n]{0,60}$")
-_HOUSE = r"[ ]{0,2}\d{1,4}[ ]?(?:[a-zA-Z](?!\w))?(?:[ ]?[-–/][ ]?\d{1,4}[a-z]?(?!\w)){0,3}(?!\d|[.,]\d)"
+_LENGTH = r"(?:[ ]?[-–/x×][ ]?\d{1,4})?(?:[ ]?[ckm]m|[ ]m)(?!\w)"  # Ergussstraße 2 x 3 cm
+_HOUSE = (
+    rf"[ ]{{0,2}}\d{{1,4}}(?!\d|{_LENGTH})"
+    r"(?:[ ]?[a-zA-Z](?!\w))?(?:[ ]?[-–/][ ]?\d{1,4}[a-z]?(?!\w)){0,3}(?!\d|[.,]\d)"
+)
 _STREET_END = (
     r"(?:straße|strasse|str\.|str(?=[ ]\d)|Straße|Strasse|Str\.|weg|Weg|gasse|Gasse|allee|Allee|platz|Platz|ring|"
     r"Ring|damm|Damm|ufer|Ufer|chaussee)"
@@ -96,7 +108,8 @@ _STREET = re.compile(
 )
 _NAMED_STREET = re.compile(
     rf"(?<![\w-])(?P<x>(?:Straße|Strasse|Platz)[ ](?:der|des|am|zum|"
-    rf"zur)[ ](?:\d{{1,2}}\.[ ])?{_CAP}(?:[ ]{_CAP})?{_HOUSE}|Postfach[ ]\d[\d ]{{1,8}})"
+    rf"zur)[ ](?:\d{{1,2}}\.[ ])?{_CAP}(?:[ ]{_CAP})?{_HOUSE}|Postfach[ ]\d[\d ]{{1,8}}"
+    rf"|(?:Rue|Avenue|Boulevard|Chemin)[ ](?:(?:de|de la|du|des)[ ])?{_CAP}(?:[ ]{_CAP})?{_HOUSE})"
 )
 _STREET_NAME = r"[A-ZÄÖÜ][\wäöüß-]{2,40}"
 _STREET_BEHIND = r"(?=[ \t]*(?:[,;·•|]|$|(?:[ADCH]{1,2}-)?\d{4,5}[ ][A-ZÄÖÜ]))"
@@ -106,7 +119,10 @@ _LOOSE_STREET = re.compile(
     rf"Beim|Bei der|Bei den|Zu den|Ober|"
     rf"Unterm)[ ])?(?:[A-ZÄÖÜ][\wäöüß-]{{1,30}}[ ]){{0,2}}(?P<last>{_STREET_NAME}){_HOUSE}){_STREET_BEHIND}"
 )
-_BARE_STREET = re.compile(r"(?<![\w-])(?P<x>[A-ZÄÖÜ][\wäöüß-]{2,40}(?:straße|strasse|gasse|allee))(?!\w)")
+_BARE_STREET = re.compile(
+    r"(?<![\w-])(?P<x>[A-ZÄÖÜ][\wäöüß-]{2,40}(?:straße|strasse|gasse|allee))(?!\w)"
+    rf"(?![ ]{{1,2}}\d{{1,4}}{_LENGTH})"
+)
 _STREET_LIKE = re.compile(
     r"(?:hof|berg|feld|matt|gässchen|pfad|redder|kamp|twiete|halde|rain|zeile|park|garten|anger|aue?n?|winkel|"
     r"heide|bruch|acker|wiesen?|höhe|hang|tor|see|"
@@ -114,9 +130,10 @@ _STREET_LIKE = re.compile(
     r"brunnen|mühle|kirche|dorf|siedlung|terrasse|wald|eck|stein|linden|zauche|kirchhof|mark)$"
 )
 _NO_STREET = re.compile(
-    r"(?:Bett|Stell|Sitz|Warte|Liege|Arbeits|Intensiv|Reha|Schlaf)platz|^(?:Platz|Weg|Ring|Straße) |(?:Atem|Harn|"
-    r"Gallen|Luft|Um|Lymph|Reiz|Verdauungs|Ausfluss|Einfluss|Speise|Seh|Schluck|Schritt|Behandlungs|Nerven|Zugangs)"
-    r"(?:weg|straße|strasse)|Schatzki|Bundesstraße|Landstraße", re.IGNORECASE)  # fmt: skip
+    r"(?:Bett|Stell|Sitz|Warte|Liege|Arbeits|Intensiv|Reha|Schlaf)platz|^(?:Platz|Weg|Ring|Straße) |(?:Atem|"
+    r"(?<!\w)Harn|Gallen|Luft|(?<!\w)Um|Erguss|Lymph|Reiz|Verdauungs|Ausfluss|Einfluss|Speise|Seh|Schluck|Schritt|"
+    r"Behandlungs|Nerven|Zugangs)"
+    r"(?:weg|straße|strasse)|Schatzki|^(?:Bundes|Land)stra(?:ß|ss)e$", re.IGNORECASE)  # fmt: skip
 _JOIN = (
     r"(?:[ ](?:am|an der|im|in der|in|ob der|vor der|bei|a\.[ ]?d\.|v\.[ ]?d\.|b\.|a\.|"
     r"i\.)[ ][A-ZÄÖÜ][\wäöüß-]{1,30}|[ ]\([A-ZÄÖÜ][a-zäöü.]{1,15}\))"
@@ -139,7 +156,7 @@ _ID_DIGITS = 4  # fewer are no id
 _URL_HINT = re.compile(r"://|www\.|\.(?:de|at|ch|com|org|net|eu|info)")
 _LABEL_HINT = re.compile(
     r"[Nn]r|[Nn]ummer|NR|NUMMER|No|ID|[Zz]ahl|[Zz]eichen|[Kk]ennung|IK|AHV|MRN|Fall|S/?N|IBAN|Az|GKZ|ET|BARMER|Barmer|"
-    r"AOK|TK|DAK|KKH|BKK"
+    r"AOK|TK|DAK|KKH|BKK|Personalausweis|Reisepass"
 )
 _WARD_HINT = re.compile(r"tation|STATION|Stat\.|Stn\.|Wohnbereich|WB|Zi|Bett|Haus|ITS|IMC|Intensiv")
 _AGE_HINT = re.compile(r"\d[ ]?[-–]?[ ]?[JjL]|Alter")
@@ -150,14 +167,14 @@ _ZIP_HINT = re.compile(r"\d[ ]{1,3}[A-ZÄÖÜ]")
 
 # What is searched for, and without what it need not be: so many digits, and something that the hint finds.
 _SIMPLE: tuple[tuple[Kind, re.Pattern[str], int, re.Pattern[str]], ...] = (
-    (Kind.EMAIL, _EMAIL, 0, re.compile("@")),
+    (Kind.EMAIL, _EMAIL, 0, re.compile(_AT)),
     (Kind.URL, _URL, 0, _URL_HINT),
     (Kind.FAX, _FAX, 3, re.compile("[Ff]ax")),
     (Kind.PHONE, _PHONE, 3, _DIGIT),
     (Kind.ID, _LABELLED, _ID_DIGITS, _LABEL_HINT),
     (Kind.PHONE, _BARE_PHONE, 4, re.compile("[0+]")),
     *((Kind.ID, re.compile(pattern), _ID_DIGITS, re.compile(hint)) for pattern, hint in _BARE_IDS),
-    (Kind.STREET, _NAMED_STREET, 1, re.compile("Stra|Platz|Postfach")),
+    (Kind.STREET, _NAMED_STREET, 1, re.compile("Stra|Platz|Postfach|Rue|Avenue|Boulevard|Chemin")),
 )
 
 

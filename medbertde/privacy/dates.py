@@ -7,7 +7,7 @@ that look like one (RR 120/80, LWK 4/5, SUVmax 6.4.). Knows no names and no plac
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import chain
@@ -22,18 +22,32 @@ _MONTHS = {
     "apr": 4, "mai": 5, "juni": 6, "jun": 6, "juli": 7, "jul": 7, "august": 8, "aug": 8, "september": 9, "sept": 9,
     "sep": 9, "oktober": 10, "okt": 10, "november": 11, "nov": 11, "dezember": 12, "dez": 12,
 }  # fmt: skip
+_OTHER_SPELLINGS = {"maerz": 3, "jaenner": 1, "mar": 3, "may": 5, "oct": 10, "dec": 12}  # ASCII, and as devices write
+_MONTH_OF = _MONTHS | _OTHER_SPELLINGS
 _NAMES = (
     "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
     "Dezember",
 )  # fmt: skip
-_UNIT = (
+_MEASURED = (
     r"(?![ \t]?(?:mm|cm|m|ml|l|mg|g|kg|µg|ug|mcg|HE|HU|IE|E|I\.E|kV|kv|mA|mAs|mGy|ms|s|min|h|mmHg|mmol|U|G|x|×|"
     r"fach|Bq"
-    r"|MBq|Gy|kcal|ng|pg|Schritte|Watt|W|Stück|bar|dpt|Hz|Ch|Tbl|Gramm|Meter|Punkte)(?!\w)|[ \t]?[%‰°/]|-?fach)"
+    r"|MBq|Gy|kcal|ng|pg|Schritte|Watt|W|Stück|bar|dpt|Hz|Ch|Tbl|Gramm|Meter|Punkte)(?!\w)|[ \t]?[%‰°]|-?fach"
 )
+_UNIT = rf"{_MEASURED}|[ \t]?/)"
+_UNIT_BUT_DATE = rf"{_MEASURED}|[ \t]?/(?![ \t]?\d{{1,2}}\.[ ]?\d))"  # the / of 12.03.24/15.03.24 is of no unit
 _DAY, _MONTH, _YEAR = r"(?P<d>0?[1-9]|[12]\d|3[01])", r"(?P<m>0?[1-9]|1[0-2])", r"(?P<y>(?:19|20)\d\d)"
-_WORD = r"(?P<name>" + "|".join(sorted((name.title() for name in _MONTHS), key=len, reverse=True)) + r")"
+
+
+def _one_of(names: Iterable[str]) -> str:
+    return r"(?P<name>" + "|".join(sorted(names, key=len, reverse=True)) + r")"
+
+
+_TITLED = {name.title() for name in _MONTHS} | {"Maerz", "Jaenner"}
+_CAPITALS = {name.upper() for name in _TITLED} - {"SEP", "OKT"}  # these two are examinations as well
+_WORD, _WORD_OR_CAPITALS = _one_of(_TITLED), _one_of(_TITLED | _CAPITALS)
+_ANY_WORD = f"(?i:{_one_of(_MONTH_OF)})"
 _START, _NO_DIGIT = r"(?<!\d)(?<!\d[.,/])", r"(?!\d|[.,/]\d)"
+_START_OR_SECOND = r"(?<!\d)(?<!\d[.,])(?:(?<!\d/)|(?<=\.\d\d/)|(?<=\.\d{4}/))"
 
 
 class _Shape(NamedTuple):
@@ -50,13 +64,15 @@ def _shape(pattern: str, hint: str, *, month: bool = False) -> _Shape:
 
 _POINT = r"\d[ ]?\.[ ]?\d"
 _FULL = (
-    _shape(rf"{_START}{_DAY}[ ]?\.[ ]?{_MONTH}[ ]?\.[ ]?{_YEAR}(?!\d)", _POINT),
-    _shape(rf"{_START}{_DAY}\.[ ]?{_MONTH}\.[ ]?(?P<yy>\d\d)(?!\d|[.,]\d){_UNIT}", _POINT),
+    _shape(rf"{_START_OR_SECOND}{_DAY}[ ]?\.[ ]?{_MONTH}[ ]?\.[ ]?{_YEAR}(?!\d)", _POINT),
+    _shape(rf"{_START_OR_SECOND}{_DAY}\.[ ]?{_MONTH}\.[ ]?(?P<yy>\d\d)(?!\d|[.,]\d){_UNIT_BUT_DATE}", _POINT),
     _shape(rf"{_START}{_DAY}(?P<sep>[/-]){_MONTH}(?P=sep){_YEAR}{_NO_DIGIT}", r"\d[/-]\d"),
     _shape(rf"{_START}{_YEAR}(?P<sep>[-/.]){_MONTH}(?P=sep){_DAY}(?!\d|[.,]\d)", r"\d{4}[-/.]\d"),
     _shape(rf"(?<![\w.,/-]){_YEAR}(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?!\w|[.,]\d)", r"\d{8}"),
+    _shape(rf"{_START}{_DAY}[ ]?[.-]?[ ]?{_ANY_WORD}[.-]?[ ]?{_YEAR}(?!\d)", r"[A-Za-z][.-]?[ ]?(?:19|20)\d\d"),
+    _shape(rf"{_START}{_DAY}-{_ANY_WORD}-(?P<yy>\d\d)(?!\w|[.,/-]\d)", r"[A-Za-z]-\d\d"),
     _shape(
-        rf"{_START}(?:{_DAY}[ ]?\.[ ]?){_WORD}(?!\w)\.?"
+        rf"{_START}(?:{_DAY}[ ]?\.[ ]?){_WORD_OR_CAPITALS}(?!\w)\.?"
         rf"(?:[ ]?{_YEAR}(?!\d)|[ ]['’]?(?P<yy>\d\d)(?!\d|[.,:]\d){_UNIT})?",
         r"\d[ ]?\.",
         month=True,
@@ -64,18 +80,27 @@ _FULL = (
 )
 _PARTIAL = (
     _shape(rf"{_START}{_DAY}\.[ ]?{_MONTH}\.(?!\d){_UNIT}", _POINT),
-    _shape(rf"(?<!\w){_WORD}\.?[ ]{_YEAR}{_NO_DIGIT}{_UNIT}", r"\d{4}", month=True),
+    _shape(rf"(?<!\w){_WORD_OR_CAPITALS}\.?[ ]{_YEAR}{_NO_DIGIT}{_UNIT}", r"\d{4}", month=True),
     _shape(rf"(?<![\w-]){_WORD}(?!\w|-\w)", "", month=True),
     _shape(rf"{_START}{_MONTH}[/.][ ]?{_YEAR}{_NO_DIGIT}{_UNIT}", r"\d[/.][ ]?\d{4}"),
     _shape(rf"{_START}{_MONTH}/(?P<yy>\d\d){_NO_DIGIT}{_UNIT}", r"\d/\d\d"),
     _shape(rf"(?<![\w.,-]){_DAY}\.{_MONTH}(?![\w.,]){_UNIT}", r"\d\.\d"),
-    _shape(rf"(?<![\d.,])(?<!\w-){_YEAR}(?:/\d\d)?(?!\w|[.,]\d){_UNIT}", r"(?:19|20)\d\d"),
+    _shape(rf"(?<![\d.,])(?<!\w-){_YEAR}(?:/(?P<next>(?:19|20)?\d\d))?(?!\w|[.,]\d){_UNIT}", r"(?:19|20)\d\d"),
+    _shape(rf"{_START}{_DAY}(?P<sep>[/-]){_MONTH}(?P=sep)(?P<yy>\d\d)(?!\w|[.,/-]\d)", r"\d[/-]\d"),
+    _shape(
+        r"(?:(?<=['’])|(?<=Jg )|(?<=Jg\. )|(?<=Jahrgang )|(?<=Jahrgangs ))"
+        rf"(?P<yy>1[4-9]|[02-9]\d)(?!\w|[.,/-]\d){_UNIT}",  # Jahrgang 10 to 13 is a class at school
+        r"Jg|Jahrgang|['’]\d",
+    ),
 )
-_ANY_MONTH = re.compile("|".join(sorted({name.title()[:3] for name in _MONTHS})))
+_ANY_MONTH = re.compile("|".join(sorted({name[:3] for name in _TITLED | _CAPITALS})))
 _DIGIT = re.compile(r"\d")
-_DAY_MONTH, _, _MONTH_NAME, _, _MONTH_YEAR, _OPEN_DAY, _YEAR_ONLY = (shape.pattern for shape in _PARTIAL)
+_DAY_MONTH, _, _MONTH_NAME, _, _MONTH_YEAR, _OPEN_DAY, _YEAR_ONLY, *_ONLY_OF_BIRTH = (
+    shape.pattern for shape in _PARTIAL
+)
 _RANGE = re.compile(
-    r"(?<![\d.,/-])(?P<d>0?[1-9]|[12]\d|3[01])\.?(?P<m>0?[1-9]|1[0-2])?\.?[ ]?(?:[-–/]|bis(?: zum)?|und|u\.)[ ]?$"
+    r"(?<![\d.,/-])(?P<d>[12]\d|3[01]|0?[1-9])(?:\.[ ]?(?P<m>1[0-2]|0?[1-9]))?\.?[ ]?"
+    r"(?:[-–/]|bis(?: zum)?|und|u\.)[ ]?$"
 )
 _VALUE = re.compile(
     r"(?:SUV\w{0,6}|Hb|CRP|INR|PSA|PCT|max\.?|min\.?|Wert|Score|pH|Kalium|Natrium|Krea\w{0,6}|Leuko\w{0,6}|TSH|"
@@ -104,8 +129,8 @@ _AT_START = re.compile(r"^\W*$")
 _BEFORE_DATE = re.compile(r"[-–/(]\s?$")
 _BIRTH = re.compile(
     r"(?:\bgeb(?:\.|oren|or\.)?|\bgeboren am|geburts(?:datum|tag)?\.?|\bgeb\.?[ -]?d(?:at)?\w{0,6}\.?|\*|\bGD|"
-    r"\bDOB|\bJg\.?|\bJahrgang|"
-    r"\bgeb\.?[ -]?am)[\s:.,;|(*]{0,6}(?:am|im)?[\s:]{0,4}(?:Mo|Di|Mi|Do|Fr|Sa|So)?[.,\s]{0,3}$",
+    r"\bDOB|\bJg\.?|\bJahrgangs?|"
+    r"\bgeb\.?[ -]?am)[\s:.,;|(*]{0,6}(?:am|im)?[\s:]{0,4}(?:Mo|Di|Mi|Do|Fr|Sa|So)?[.,\s]{0,3}['’]?$",
     re.IGNORECASE,
 )
 
@@ -157,8 +182,11 @@ def _read_as(shape: _Shape, piece: str) -> Iterator[DateFound]:
             yield _dated(match, piece, full=full)
 
 
+_PARTS = ("d", "m", "name", "y", "yy", "next")
+
+
 def _dated(match: re.Match[str], piece: str, *, full: bool) -> DateFound:
-    names = [name for name in ("d", "m", "name", "y", "yy") if name in match.re.groupindex and match.group(name)]
+    names = [name for name in _PARTS if name in match.re.groupindex and match.group(name)]
     kind = Kind.BIRTH if _is_after_birth_cue(piece[max(0, match.start() - 28) : match.start()]) else Kind.DATE
     has_day = any(name == "d" for name in names)
     return DateFound(
@@ -190,7 +218,7 @@ def _is_date(pattern: re.Pattern[str], match: re.Match[str], piece: str) -> bool
         return bool(re.search(r"(?:^|\W)(?:am|vom)[ ]$", before))
     if pattern is _YEAR_ONLY:
         return int(match.group("y")) < 2050 and not _NOT_A_YEAR.search(before)
-    return True
+    return pattern not in _ONLY_OF_BIRTH or _is_after_birth_cue(before)
 
 
 def _ends_with_name(before: str) -> bool:
@@ -199,7 +227,9 @@ def _ends_with_name(before: str) -> bool:
     return bool(word) and not is_common(word.group(1) if word else "")
 
 
-_DOUBTFUL_MONTHS = frozenset("Mai August April Jan Feb Mär Mrz Apr Jun Jul Aug Sep Sept Okt Nov Dez".split())
+_DOUBTFUL_MONTHS = frozenset(
+    "Maerz Jaenner Mai August April Jan Feb Mär Mrz Apr Jun Jul Aug Sep Sept Okt Nov Dez".split()
+)
 _NOT_A_YEAR = re.compile(r"(?:Serie|Bild|Nr\.?|Nummer|Dichte|SUV\w*|Aktivität|Lösung|[<>=≥≤~+]|je|mal)[ :]{0,3}$")
 
 
@@ -248,10 +278,10 @@ def _values(text: str, found: DateFound) -> tuple[int | None, int | None, int | 
         elif name == "m":
             month = int(part)
         elif name == "name":
-            month = _MONTHS[part.casefold()]
+            month = _MONTH_OF[part.casefold()]
         elif name == "y":
             year = int(part)
-        else:
+        elif name == "yy":
             year = 2000 + int(part) if int(part) < 50 else 1900 + int(part)
     return year, month, day
 
@@ -259,12 +289,16 @@ def _values(text: str, found: DateFound) -> tuple[int | None, int | None, int | 
 def shifted(text: str, found: DateFound, days: int) -> str | None:
     """The date `days` later, written as it was; None when it is no day of the calendar.
 
-    What is not written is taken as the middle: 2019 moves as 1 July 2019, 03/2019 as 15 March 2019.
+    What is not written is taken as the middle: 2019 moves as 1 July 2019, 03/2019 as 15 March 2019. Of two years that
+    do not follow each other (2019/12) it is not known what they say: None.
     """
     year, month, day = _values(text, found)
     try:
         moved = date(year or 2000, month or 7, day or (15 if month else 1)) + timedelta(days)
     except (ValueError, OverflowError):
+        return None
+    seconds = [int(text[start:end]) for name, start, end in found.groups if name == "next"]
+    if any((second - (year or 0) - 1) % 100 for second in seconds):
         return None
     out, place = [], found.start
     for name, start, end in sorted(found.groups, key=lambda group: group[1]):
@@ -275,8 +309,12 @@ def shifted(text: str, found: DateFound, days: int) -> str | None:
 
 def _written(part: str, name: str, moved: date) -> str:
     if name == "name":
-        return _NAMES[moved.month - 1] if len(part) > 4 or part in _NAMES else _NAMES[moved.month - 1][:3]
+        written = _NAMES[moved.month - 1]
+        written = written if len(part) > 4 or part.title() in _NAMES else written[:3]
+        return written.upper() if part.isupper() else written
     if name == "y":
         return f"{moved.year:04}"
+    if name == "next":
+        return f"{moved.year + 1:04}"[-len(part) :]
     number = {"d": moved.day, "m": moved.month, "yy": moved.year % 100}[name]
     return f"{number:02}" if name == "yy" or part.startswith("0") or part == "10" else str(number)

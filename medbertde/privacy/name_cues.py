@@ -16,6 +16,7 @@ from medbertde.privacy.name_reading import (
     Run,
     Sheet,
     is_initial,
+    is_name_part,
     is_word,
     past_titles,
     read_lower_case,
@@ -25,6 +26,7 @@ from medbertde.privacy.reading import BLANK
 from medbertde.privacy.words import is_common, is_drug, is_eponym, is_everyday, is_first_name, is_name, is_surname
 
 _ABBREVIATED = {"hr", "hrn", "fr", "fam"}
+_STOPPED_ROLES = (ACRONYM_ROLES - {"DM", "NA", "RA"}) | frozenset("Prim Ass Sr Instr Gyn Sekr".split())
 _RELATIVES = frozenset(
     "ehefrau ehemann ehegatte tochter töchter sohn söhne mutter vater bruder schwester mann gattin gatte partner "
     "partnerin lebensgefährte lebensgefährten lebensgefährtin enkel enkelin enkeltochter neffe nichte nachbar "
@@ -82,10 +84,10 @@ def _announced(sheet: Sheet, index: int, key: str, text: str) -> None:
 
 def _salutation(sheet: Sheet, index: int) -> None:
     place = index + 1
-    if sheet.key(index) in _ABBREVIATED:
-        if sheet.text(place) != ".":
-            return
-        place += 1
+    bare = sheet.key(index) in _ABBREVIATED and sheet.text(place) != "."
+    if bare and sheet.text(index) not in ("Hr", "Hrn", "Fam"):  # „Fr“ is Friday or a fracture, „HR“ the heart rate
+        return
+    place += sheet.key(index) in _ABBREVIATED and not bare
     if sheet.text(place) == "/" or sheet.key(place) == "und":
         place += 1
         place += sheet.key(place) in SALUTATIONS
@@ -93,6 +95,8 @@ def _salutation(sheet: Sheet, index: int) -> None:
     if begin >= len(sheet.tokens) or sheet.tokens[begin].line > sheet.tokens[index].line + 1:
         return
     wraps = sheet.tokens[begin].line != sheet.tokens[index].line
+    if bare and (wraps or (is_common(sheet.text(begin)) and not is_name(sheet.text(begin)))):
+        return
     if wraps and ((is_common(sheet.text(begin)) and not is_surname(sheet.text(begin))) or _is_heading(sheet, begin)):
         return
     run = read_name(sheet, begin, sure=True, comma=True) or read_lower_case(sheet, begin)
@@ -135,13 +139,14 @@ def _many(sheet: Sheet, first: int) -> bool:
 def _role(sheet: Sheet, index: int) -> None:
     place = index + 1
     labelled = False
-    while sheet.text(place) in (".", ":", "(") and place < index + 4:
+    place += sheet.text(place) == "." and sheet.text(index) in _STOPPED_ROLES
+    while sheet.text(place) in (":", "(") and place < index + 4:
         labelled = labelled or sheet.text(place) == ":"
         place += 1
     begin, titled = past_titles(sheet, place)
     if sheet.key(begin) in SALUTATIONS or not sheet.same_line(index, begin):
         return
-    run = read_name(sheet, begin, sure=titled, comma=False)
+    run = read_name(sheet, begin, sure=titled, lead=labelled or sheet.text(index) in ACRONYM_ROLES)
     if run and sheet.key(index) == "schwester" and not is_first_name(sheet.text(run.first)):
         run = run if labelled and is_name(sheet.text(run.first)) else None
     if not run or not (run.words or titled):
@@ -209,7 +214,7 @@ def _relative(sheet: Sheet, index: int) -> None:
     if not run or not run.words:
         return
     head = sheet.text(run.words[0])
-    plain = sheet.text(place - 1) not in (",", ".")
+    plain = bracket or ((is_name(head) or is_name_part(head)) and sheet.text(place - 1) not in (",", "."))
     strong = (
         is_first_name(head)
         or salutation
@@ -239,7 +244,7 @@ def _more_relatives(sheet: Sheet, run: Run) -> None:
 
 def _birth_name(sheet: Sheet, index: int) -> None:
     place = index + 1 + (sheet.text(index + 1) == ".")
-    run = read_name(sheet, place, most=2) if sheet.same_line(index, place) else None
+    run = read_name(sheet, place, lead=True, most=2) if sheet.same_line(index, place) else None
     sheet.add(run, Kind.PATIENT)
 
 
@@ -257,7 +262,7 @@ def _signed(sheet: Sheet, index: int) -> None:
         follows = place == index + 1 + (sheet.text(index + 1) == ":" or sheet.key(index) == "gez")
         if follows or sheet.key(place - 1) in ("von", "durch", "an"):
             begin, titled = past_titles(sheet, place)
-            run = read_name(sheet, begin, sure=titled)
+            run = read_name(sheet, begin, sure=titled, lead=place > index + 1)
             if run and sheet.same_line(index, run.first) and not is_eponym(sheet.text(run.first)):
                 sheet.add(run, Kind.DOCTOR, place if titled else None)
                 return

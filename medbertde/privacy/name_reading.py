@@ -39,7 +39,8 @@ PARTICLES = frozenset(
     "von van de der den zu zur zum vom da dos di del la le al el bin ben ten ter abu freiherr freifrau graf "
     "gräfin und 't ibn du des".split()
 )
-_NO_LEAD = frozenset("und der den des zu zur zum vom la le du di de da del dos".split())
+ARTICLES = frozenset("und der den des".split())  # in lower case they begin no name
+MERGED = frozenset("zu zur zum vom".split())  # nor do these, but behind a salutation or title („Herr vom Hofe“)
 ADJECTIVES = frozenset(
     "lang weiß groß klein stark kurz frei gut neu alt jung schön hart wild braun schwarz roth früh ganz link "
     "scharf".split()
@@ -86,11 +87,13 @@ class Sheet:
         return run is not None
 
 
-def read_name(sheet: Sheet, index: int, *, sure: bool = False, comma: bool = False, most: int = 4) -> Run | None:
+def read_name(
+    sheet: Sheet, index: int, *, sure: bool = False, lead: bool = False, comma: bool = False, most: int = 4
+) -> Run | None:
     """The name that begins at `index`, None where no name does.
 
-    `sure`: a cue stands before it, so its first word may be any that is not everyday. `comma`: the form „Müller, Anna“
-    is allowed. `most` words are read.
+    `sure`: a cue stands before it, so its first word may be any that is not everyday. `lead`: it may begin with „zur“
+    or „vom“, as it may when `sure`. `comma`: the form „Müller, Anna“ is allowed. `most` words are read.
     """
     words: list[int] = []
     first = last = place = index
@@ -100,9 +103,9 @@ def read_name(sheet: Sheet, index: int, *, sure: bool = False, comma: bool = Fal
             break
         if is_initial(sheet, place):
             initials, last, place = initials + 1, place + 1, place + 2
-        elif _leads_on(sheet, place, sure=sure and not words):
+        elif _leads_on(sheet, place, sure=sure, lead=sure or lead, begins=not words):
             place += 1
-        elif is_word(sheet, place, sure=sure and not words, after=words):
+        elif is_word(sheet, place, sure=(sure and not words) or _is_led(sheet, place, words), after=words):
             words.append(place)
             last, place = place, place + 1
         elif comma and sheet.text(place) == "," and words and _after_comma(sheet, place + 1):
@@ -132,19 +135,26 @@ def is_initial(sheet: Sheet, place: int) -> bool:
     return short and text.isupper() | (len(text) > 1) and text.isalpha() and stop and not sheet.taken[place]
 
 
-def _leads_on(sheet: Sheet, place: int, *, sure: bool) -> bool:
-    """Whether a particle (von, van der, Freiherr) stands here and a name follows."""
-    key = sheet.key(place)
-    is_first = sure and sheet.key(place - 1) not in PARTICLES
-    if key not in PARTICLES or (
-        is_first and key in _NO_LEAD and key not in ("de", "da") and sheet.text(place).islower()
-    ):
+def _leads_on(sheet: Sheet, place: int, *, sure: bool, lead: bool, begins: bool) -> bool:
+    """Whether a particle (von, van der, Freiherr) stands here and a name follows; `begins`: no word of it was read."""
+    key, within = sheet.key(place), sheet.key(place - 1) in PARTICLES
+    if key not in PARTICLES or (key == "und" and not within):
+        return False
+    unfit = key in ARTICLES or (key in MERGED and not lead)
+    if begins and unfit and not within and sheet.text(place).islower():
         return False
     for step in range(place + 1, place + 4):
         if sheet.key(step) not in PARTICLES:
             follows = sheet.text(step)
-            return follows[:1].isupper() and sheet.same_line(place, step) and not is_common(follows) and key != "und"
+            surely = sure and begins and key not in MERGED
+            noun = is_everyday(follows) if surely else is_common(follows) and not is_name(follows)
+            return follows[:1].isupper() and sheet.same_line(place, step) and not noun
     return False
+
+
+def _is_led(sheet: Sheet, place: int, words: Sequence[int]) -> bool:
+    """Whether a listed name stands behind the particles of the name before it („Anna von der Heide“)."""
+    return bool(words) and sheet.key(place - 1) in PARTICLES and is_name(sheet.text(place))
 
 
 def is_word(sheet: Sheet, place: int, *, sure: bool, after: Sequence[int]) -> bool:

@@ -278,9 +278,17 @@ def _half_word(tokens: tuple[Token, ...], step: int, line: int) -> bool:
 
 
 def _numeral(tokens: tuple[Token, ...], step: int, line: int) -> bool:
-    """Whether „2.“ or „I.“ ends at `step`."""
+    """Whether „2.“ or „I.“ ends at `step`, not „0,2.“."""
     before = _text(tokens, step - 1, line)
-    return _text(tokens, step, line) == "." and bool(re.fullmatch(r"\d{1,2}|[IVX]{1,4}", before))
+    is_number = _text(tokens, step, line) == "." and bool(re.fullmatch(r"\d{1,2}|[IVX]{1,4}", before))
+    return is_number and not _is_end_of_a_value(tokens, step - 1)
+
+
+def _is_end_of_a_value(tokens: tuple[Token, ...], index: int) -> bool:
+    """Whether the number at `index` is the end of a value or a date: the 82 of 0,82, the 1 of 1-0-1, the 2 of pT2."""
+    before = tokens[index - 1] if index else None
+    touches = before is not None and before.end == tokens[index].start
+    return before is not None and touches and (before.text.isalnum() or before.text in ",.-–/:+")
 
 
 def _names_before(tokens: tuple[Token, ...], step: int, line: int) -> bool:

@@ -150,6 +150,7 @@ class Accounts:
         self.access.require(user, Role.ADMIN)
         name = unicodedata.normalize("NFC", name.strip())
         _require_name(name)
+        self._require_operator_admin(name, role)
         require_password(password, name)
         hashed = hash_password(password)
         with self.database.write() as session:
@@ -168,6 +169,8 @@ class Accounts:
 
     def set_role(self, user: User, name: str, role: Role) -> Person:
         """Give someone another role, from their next click on."""
+        self.access.require(user, Role.ADMIN)
+        self._require_operator_admin(name, role)
         with self._changing(user, name, "role", role=role.value) as (session, account):
             users.set_role(session, user_id=account.user.id, role=role)
             return _person(_account(session, name))
@@ -204,6 +207,16 @@ class Accounts:
 
     # -------------------------------------------------------------------------------------------- inside
 
+    def _require_operator_admin(self, name: str, role: Role) -> None:
+        """The command line works under a name of its own and would be locked out with another role."""
+        if name == self.settings.annotator and role is not Role.ADMIN:
+            raise Conflict(
+                f"Unter dem Namen {name} arbeitet die Kommandozeile dieses Rechners (MEDBERTDE_ANNOTATOR); er behält "
+                "die Rolle admin. Bitte für eine Person einen anderen Namen wählen.",
+                f"The command line of this machine works under the name {name} (MEDBERTDE_ANNOTATOR); it keeps the "
+                "role admin. Please choose another name for a person.",
+            )
+
     @property
     def _lifetime(self) -> Lifetime:
         settings = self.settings
@@ -232,7 +245,7 @@ class Accounts:
         with self.database.write() as session:
             of_name = sessions.count_attempt(session, key=name_key, window=WINDOW)
             of_address = sessions.count_attempt(session, key=address_key, window=WINDOW)
-            account = users.find_account(session, name=name)
+            account = users.find_account(session, name=name) if _NAME.fullmatch(name) else None
             if of_name == TRIES_PER_NAME + 1 and account:
                 audit.record(session, user_id=account.user.id, action="locked", facts={"tries": TRIES_PER_NAME})
         if of_name > TRIES_PER_NAME or of_address > TRIES_PER_ADDRESS:
@@ -288,8 +301,8 @@ def _require_name(name: str) -> None:
 
 
 def _hashed(token: str) -> str:
-    """A token has 256 random bits: a fast hash is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    """A token has 256 random bits: a fast hash is enough. Whatever a form or a cookie can bring has one."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _name_key(name: str) -> str:

@@ -109,8 +109,11 @@ class Files:
         return self._store(user, schema, example_file(schema))
 
     def export(self, user: User, order: ExportOrder, path: Path) -> int:
-        """Write an export to `path`, beside it first and then renamed; returns how many reports or changes it holds."""
-        schema = self._allow(user, order.schema_id)
+        """Write an export to `path`, beside it first and then renamed; returns how many reports or changes it holds.
+
+        Readings are blind: below a curator it holds the user's own labels, whoever's are asked for.
+        """
+        schema, order = self._allow(user, order.schema_id), _blinded(order, user)
         with self.database.write() as session:
             facts: dict[str, audit.Fact] = {"schema": schema.id, "kind": order.format.value}
             audit.record(session, user_id=user.id, action="export", facts=facts)
@@ -126,6 +129,8 @@ class Files:
     def annotators(self, user: User, schema_id: str) -> list[str]:
         """The people whose labels an export can be narrowed to."""
         schema = self._allow(user, schema_id)
+        if not _sees_all(user):
+            return [user.name]
         with self.database.read() as session:
             return exports.annotators_of(session, schema_id=schema.id)
 
@@ -191,6 +196,15 @@ class Files:
         with suppress(StorageError):  # everything is stored by now
             self.database.refresh_statistics()
         return result
+
+
+def _sees_all(user: User) -> bool:
+    """Whether this user may see what others say, as in the overview."""
+    return user.role.includes(Role.CURATOR)
+
+
+def _blinded(order: ExportOrder, user: User) -> ExportOrder:
+    return order if _sees_all(user) else replace(order, wanted=replace(order.wanted, annotator=user.name))
 
 
 def _store_file(session: Session, file: ImportedFile, schema: Schema, user: User) -> ImportResult:

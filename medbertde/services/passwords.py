@@ -42,14 +42,14 @@ def require_password(password: str, name: str) -> None:
 def hash_password(password: str) -> str:
     """The argon2id hash, with its salt and parameters."""
     with _at_once:
-        return _hasher.hash(_normal(password))
+        return _hasher.hash(_bytes(_normal(password)))
 
 
 def is_right(password: str, password_hash: str | None) -> bool:
     """Whether the password belongs to the hash; without a hash it takes as long and is wrong."""
     with _at_once:
         try:
-            fits = _hasher.verify(password_hash or _nobody(), _normal(password)[: _MOST_CHARACTERS + 1])
+            fits = _hasher.verify(password_hash or _nobody(), _bytes(_normal(password)[: _MOST_CHARACTERS + 1]))
         except (VerificationError, InvalidHashError):
             return False
     return fits and password_hash is not None
@@ -59,6 +59,11 @@ def is_right(password: str, password_hash: str | None) -> bool:
 def _nobody() -> str:
     """The hash that an unknown name is compared with, so that it takes as long as a wrong password."""
     return _hasher.hash("nobody has this password")
+
+
+def _bytes(password: str) -> bytes:
+    """As argon2 would write it; half a character, which nobody can type, is no reason to fail."""
+    return password.encode("utf-8", "surrogatepass")
 
 
 def _normal(password: str) -> str:

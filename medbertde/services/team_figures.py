@@ -6,7 +6,7 @@ intervals over reports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import median
@@ -222,12 +222,14 @@ def _matrix(readings: Readings, reports: Sequence[int], label: str) -> Ints:
 
 
 def _compare(label: str, matrix: Ints, weights: Floats) -> FindingAgreement:
-    counts = agreement.weighted(agreement.together(matrix, len(VALUES)), weights)
+    cells = agreement.together(matrix, len(VALUES))
+    counts, alike = (agreement.weighted(each, weights) for each in (cells, agreement.alike(cells)))
     said = matrix[matrix != MISSING]
-    figures: dict[str, Callable[[Floats], Floats]] = {
-        "raw": agreement.raw, "alpha": agreement.alpha, "ac1": agreement.ac1,
-    }  # fmt: skip
-    found = {name: interval(np.atleast_1d(figure(counts))) for name, figure in figures.items()}
+    found = {
+        "raw": interval(np.atleast_1d(agreement.raw(alike))),
+        "alpha": interval(np.atleast_1d(agreement.alpha(counts))),
+        "ac1": interval(np.atleast_1d(agreement.ac1(alike))),
+    }
     kappa = interval(_mean_kappa(matrix, weights))
     mentioned = int((said != VALUES.index(None)).sum())
     why = _why(len(matrix), len(np.unique(said)), found["raw"], kappa)

@@ -63,7 +63,8 @@ class Wanted:
 class ExportedReport:
     """An annotated or decided report: its labels, on what they rest, and how each value came about (`sources`).
 
-    `annotator` saved or decided it last; `annotators` are all who read it, perhaps nobody. `split` is `test` for
+    `annotator` saved or decided it last; `annotators` are all who read it, perhaps nobody; of one annotator's export
+    only this one. `split` is `test` for
     reports that are kept from training.
     """
 
@@ -166,7 +167,9 @@ def _reports(
             rationales=evidence.get(save.id, ()) if holds.marks is None else holds.marks,
             provenance=holds.provenance,
             annotator=people[save.user_id],
-            annotators=tuple(sorted({people[one.user_id] for one in history.saves.values()})),
+            annotators=tuple(
+                sorted({people[one.user_id] for one in ([save] if annotator else history.saves.values())})
+            ),
             annotated_at=save.created_at,
             schema_version=save.schema_version,
             model_version=save.model_version,

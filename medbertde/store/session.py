@@ -24,11 +24,12 @@ from sqlalchemy.orm import Session
 from medbertde.search_text import fold
 from medbertde.store import migrations, sqlite
 from medbertde.store.tables import Base
-from medbertde.types import Conflict, StorageError, UserError
+from medbertde.types import Conflict, NotFound, StorageError, UserError
 
 __all__ = ["Database", "Session", "StorageError", "insert", "open_database"]
 
 _PG_UNIQUE_VIOLATION = "23505"
+_PG_OUT_OF_RANGE = "22003"
 _CONNECT_TIMEOUT_S = 10
 BEGIN_WRITING = "BEGIN IMMEDIATE"
 
@@ -128,7 +129,8 @@ def _parse(url: str) -> URL:
     try:
         short = url.startswith("postgres://")  # hosting platforms write it so
         target = make_url(f"postgresql{url.removeprefix('postgres')}" if short else url)
-    except (exc.ArgumentError, ValueError):
+        target.get_dialect().import_dbapi()  # the driver that it names is there
+    except (exc.ArgumentError, exc.NoSuchModuleError, ImportError, ValueError):
         target = None
     backend = target.get_backend_name() if target is not None else ""
     memory = backend == "sqlite" and target is not None and target.database in (None, "", ":memory:")
@@ -192,7 +194,13 @@ def _as_sentences() -> Iterator[None]:
                 "Someone else saved the same at the same moment. Please reload and try again.",
             ) from error
         raise
+    except OverflowError as error:  # of SQLite's driver, for a number of more than 64 bits
+        if "SQLite" in str(error):
+            raise _unknown_number() from error
+        raise
     except exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) == _PG_OUT_OF_RANGE:
+            raise _unknown_number() from error
         sentence = _sentence(error)
         if sentence is None:
             raise
@@ -220,6 +228,10 @@ def _sentence(error: exc.DBAPIError) -> StorageError | None:
         return None
     in_commit = error.connection_invalidated and error.statement is None
     return StorageError(*(_BROKEN_OFF if in_commit else _UNREACHABLE))
+
+
+def _unknown_number() -> NotFound:
+    return NotFound("Eine so große Nummer gibt es hier nicht.", "There is no number as large as this here.")
 
 
 def _busy() -> StorageError:

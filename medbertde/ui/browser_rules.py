@@ -33,7 +33,7 @@ def origin_is_own(headers: Mapping[str, str], method: str) -> bool:
     origin, fetched = headers.get("origin"), headers.get("sec-fetch-site")
     if origin is not None:
         own = {headers.get("host", ""), *os.environ.get("SPACE_HOST", "").split(",")} - {""}
-        return urlsplit(origin).netloc in own  # "null" has none
+        return _netloc(origin) in own  # "null" has none
     if method in _READING:
         return fetched != "cross-site" or headers.get("sec-fetch-mode") == "navigate"
     return fetched in (None, "same-origin", "none")
@@ -83,6 +83,13 @@ def caching(path: str) -> str:
     ('private, max-age=31536000, immutable', 'no-store')
     """
     return "private, max-age=31536000, immutable" if _HASHED.search(path) else "no-store"
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def _hostname(url: str) -> str:

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,6 +19,7 @@ from urllib.parse import parse_qs
 import anyio.to_thread
 from fastapi import Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
+from gradio.block_function import BlockFunction
 from gradio.utils import get_upload_folder
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -40,6 +41,8 @@ MAX_FORM_BYTES = 16 * 2**10
 _FORM_AROUND_UPLOAD = 2**16  # what multipart adds to the files
 _KNOWN_FOR_S = 10.0  # how long a session is taken as checked for what is the same for everyone
 _MOST_KNOWN = 10_000
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of sessions, events and uploads; Gradio makes letters, digits, hyphens
+_LONGEST_PATH = 4096
 _PATH = re.compile(rb'"path":\s*("(?:[^"\\]|\\.){1,2000}")')  # inside a text the quotes would be escaped
 USER = "medbertde.user"  # where the signed-in user stands in the scope of a request
 TOKEN = "medbertde.token"
@@ -83,6 +86,7 @@ class Guard:
     app: ASGIApp
     services: Services
     telemetry: Telemetry
+    functions: Mapping[int, BlockFunction] = field(default_factory=dict)  # what the page can be asked, by number
     belongings: Belongings = field(default_factory=Belongings)
     streams: Streams = field(default_factory=Streams)
     known: dict[str, tuple[float, User]] = field(default_factory=dict)
@@ -198,6 +202,8 @@ class Guard:
         except (ValueError, RecursionError):
             raise _Refused(400, NOT_UNDERSTOOD) from None
         self._require_own_names(sent, user)
+        if rule.name.endswith(("queue/join", "{api_name}")):
+            self._require_answerable(sent, request.url.path)
         request.scope[SESSION] = str(sent.get("session_hash", ""))
         return again(body, receive)
 
@@ -210,6 +216,8 @@ class Guard:
         if not isinstance(sent, dict):
             raise _Refused(400, NOT_UNDERSTOOD)
         session_hash, event = sent.get("session_hash"), sent.get("event_id")
+        if not all(name is None or _is_name(name) for name in (session_hash, event)):
+            raise _Refused(400, NOT_UNDERSTOOD)
         if session_hash is not None and not self.belongings.claim(user.id, f"session:{session_hash}"):
             raise _Refused(404, NOT_HERE)
         if event is not None and not self.belongings.owns(user.id, f"event:{event}"):
@@ -217,9 +225,25 @@ class Guard:
         for path in _paths(sent):
             if path.startswith(("http://", "https://")):
                 raise _Refused(400, NOT_UNDERSTOOD)
-            whole = os.path.realpath(path)
-            if whole.startswith(_cache()) and not self.belongings.owns(user.id, f"file:{whole}"):
+            whole = _whole(path)
+            if not whole or (whole.startswith(_cache()) and not self.belongings.owns(user.id, f"file:{whole}")):
                 raise _Refused(404, NOT_HERE)
+
+    def _require_answerable(self, sent: dict[str, Any], path: str) -> None:
+        """A question names a function of the page and brings at least what that takes, with or without the states.
+
+        Gradio would fail over it and print what was sent.
+        """
+        number, data, api_name = sent.get("fn_index"), sent.get("data"), path.rpartition("/call/")[2]
+        if "/call/" in path:
+            asked = next((one for one in self.functions.values() if one.api_name == api_name), None)
+        else:
+            asked = self.functions.get(number) if type(number) is int else None
+        if asked is None or not isinstance(data, list):
+            raise _Refused(400, NOT_UNDERSTOOD)
+        spoken = sum(not block.skip_api for block in asked.inputs)
+        if len(data) < len(asked.inputs) and ("/call/" not in path or len(data) != spoken):
+            raise _Refused(400, NOT_UNDERSTOOD)
 
     def _require_own(self, request: Request, rule: Rule, parts: dict[str, str], user: User) -> None:
         """What the address itself names."""
@@ -227,11 +251,13 @@ class Guard:
         if rule.guarded is Guarded.EVENT:
             mine = self.belongings.owns(user.id, f"event:{parts['event_id']}")
         elif rule.guarded is Guarded.FILE:
-            mine = self.belongings.owns(user.id, f"file:{os.path.realpath(parts['path'])}")
+            mine = self.belongings.owns(user.id, f"file:{_whole(parts['path'])}")
         elif rule.guarded in (Guarded.STREAM, Guarded.UPLOAD):
             asked = parse_qs(request.url.query)
-            names = {f"session:{name}" for name in (*asked.get("session_hash", ()), *parts.values())}
-            names |= {f"upload:{name}" for name in asked.get("upload_id", ())}
+            sessions, uploads = (*asked.get("session_hash", ()), *parts.values()), asked.get("upload_id", ())
+            if not all(map(_is_name, (*sessions, *uploads))):
+                raise _Refused(400, NOT_UNDERSTOOD)
+            names = {f"session:{name}" for name in sessions} | {f"upload:{name}" for name in uploads}
             mine = all([self.belongings.claim(user.id, name) for name in names])
         if not mine:
             raise _Refused(404, NOT_HERE)
@@ -284,7 +310,7 @@ class Guard:
     def _note_files(self, body: bytes, user: User) -> None:
         """A file that an answer names may be fetched by whoever got the answer."""
         for found in _PATH.findall(body):
-            path = os.path.realpath(json.loads(found))
+            path = _whole(json.loads(found))
             if path.startswith(_cache()):
                 self.belongings.share(user.id, f"file:{path}")
 
@@ -332,6 +358,23 @@ def _paths(value: Any) -> Iterator[str]:
             waiting.extend(each.values())
         elif isinstance(each, list):
             waiting.extend(each)
+
+
+def _is_name(name: object) -> bool:
+    r"""Whether this can be the name of a session, an event or an upload. Half a character would stop Gradio's queue.
+
+    >>> _is_name("0f4kzq1c2b"), _is_name("\ud800"), _is_name("")
+    (True, False, False)
+    """
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def _whole(path: str) -> str:
+    """The file that a path leads to; empty where there can be none (NUL, half a character, longer than a path is)."""
+    try:
+        return os.path.realpath(path) if len(path) <= _LONGEST_PATH else ""
+    except ValueError:
+        return ""
 
 
 def _cache() -> str:

@@ -5,6 +5,7 @@ Owns how the parts are put together and how the server starts and stops.
 
 from __future__ import annotations
 
+import errno
 import gc
 import secrets
 import socket
@@ -61,7 +62,7 @@ def build_server(page: gr.Blocks, services: Services) -> Guard:
     leave_known(page.app)
     page_sessions.keep_little(page)
     page.is_running = True  # as after `launch`: event streams send signs of life
-    return Guard(app, services, telemetry)
+    return Guard(app, services, telemetry, page.fns)
 
 
 def _name_of(request: Request) -> str | None:
@@ -188,6 +189,20 @@ def address(listening: socket.socket) -> str:
     return f"http://{host}:{port}/"
 
 
+def _not_bound(settings: Settings, error: OSError) -> str:
+    """Why the server cannot listen, and what to change."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Der Port {settings.port} ist belegt. Bitte einen anderen wählen, zum Beispiel: PORT={settings.port + 1} "
+            f"make run\nThe port {settings.port} is taken. Please choose another one."
+        )
+    where, why = f"{settings.host}, Port {settings.port}", error.strerror or error
+    return (
+        f"Unter dieser Adresse kann der Server nicht antworten: {where} ({why}). Bitte MEDBERTDE_HOST und PORT prüfen."
+        f"\nThe server cannot listen at this address: {where} ({why}). Please check MEDBERTDE_HOST and PORT."
+    )
+
+
 def settle() -> None:
     """Leave what was built out of garbage collection: a look at all of it stops every answer for half a second."""
     gc.collect()
@@ -202,11 +217,8 @@ def launch(page: gr.Blocks, services: Services) -> None:
         listening = _bound(settings)
     except UserError as error:
         sys.exit(f"{error.de}\n{error.en}")
-    except OSError:
-        sys.exit(
-            f"Der Port {settings.port} ist belegt. Bitte einen anderen wählen, zum Beispiel: PORT={settings.port + 1} "
-            f"make run\nThe port {settings.port} is taken. Please choose another one."
-        )
+    except OSError as error:
+        sys.exit(_not_bound(settings, error))
     if settings.served_as is not Profile.LOCAL:
         log_to_stdout()
     config = _config(build_server(page, services), settings)

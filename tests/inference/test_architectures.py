@@ -56,6 +56,17 @@ def test_the_mask_of_the_page_is_the_models_own_mask(models: Models, family: tin
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_every_piece_belongs_to_a_sentence(models: Models, family: tiny.Family) -> None:
+    """SentencePiece counts the space before a word as the word's: "Keine" must not fall between two sentences."""
+    encoder, text = models(family, "classifier").loaded.encoder, "Kein Erguss. Pneumothorax rechts. Keine Stauung."
+    pieces = encoder.pieces([text])[0]
+    windows = encoder.sentence_windows(text, pieces)
+    visible = [index for index, (start, end) in enumerate(pieces.offsets) if text[start:end].strip()]
+    assert len(windows) == 3
+    assert [index for window in windows for index in window if index in visible] == visible
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_several_gaps_are_filled_and_a_literal_mask_token_is_only_text(models: Models, family: tiny.Family) -> None:
     model = models(family, "lm")
     [best, *_] = model.fill_mask(f"{MASK} Erguss {MASK}.", top_k=3)

@@ -24,6 +24,11 @@ def told(text: str) -> bool:
         "Kein Infiltrat.\n\nOberärztin Dr. med. K. Lindhorst",
         "Verlaufskontrolle bei Frau Tannhuber, 72 Jahre.",
         "Thiemann, Rolf, 12.11.1938: Zustand nach ZVK-Anlage.",
+        "Patient Hans Müller",
+        "Patientin: Erika Musterfrau, kein Erguss.",
+        "Pat. Müller, Hans, Röntgen-Thorax",
+        "Hr Müller: kein Infiltrat.",
+        "Verlauf bei Frau zur Mühlen.",
     ],
 )
 def test_a_name_or_a_date_of_birth_is_noticed(text: str) -> None:
@@ -41,6 +46,8 @@ def test_a_name_or_a_date_of_birth_is_noticed(text: str) -> None:
         "Morbus Hodgkin, Pancoast-Tumor, Swan-Ganz-Katheter.",
         "Rücksprache mit dem Hausarzt empfohlen.",
         "Mutter mit Mammakarzinom, sonst leere Familienanamnese.",
+        "Patient Metoprolol erhalten, Pat. Husten.",
+        "Kontrolle beim Hausarzt. Kleine Noduli.",
     ],
 )
 def test_a_study_date_an_initial_or_an_eponym_is_none(text: str) -> None:

@@ -60,6 +60,26 @@ def found(text: str) -> list[tuple[str, str]]:
         ("im Krankenhaus der Barmherzigen Brüder", [("hospital", "Krankenhaus der Barmherzigen Brüder")]),
         ("aus dem St.-Vinzenz-Krankenhaus Menden", [("hospital", "St.-Vinzenz-Krankenhaus Menden")]),
         ("Verlegung auf Station 4B", [("ward", "Station 4B")]),
+        ("CT vom 12.03.24/15.03.24", [("date", "12.03.24"), ("date", "15.03.24")]),
+        ("CT vom 12.03.2024/15.03.2024", [("date", "12.03.2024"), ("date", "15.03.2024")]),
+        ("12. MÄRZ 2024, 12. Maerz 2024", [("date", "12. MÄRZ 2024"), ("date", "12. Maerz 2024")]),
+        ("12-MAR-2024, 12-OCT-23, MAI 2020", [("date", "12-MAR-2024"), ("date", "12-OCT-23"), ("date", "MAI 2020")]),
+        ("geb. 12-03-56, Geburtsdatum: 12/03/56", [("birth", "12-03-56"), ("birth", "12/03/56")]),
+        ("Jahrgang 56, geb. '57", [("birth", "56"), ("birth", "57")]),
+        ("Wintersaison 2019/2020", [("date", "2019/2020")]),
+        ("Nussbaumstraße 4, Kirschbaumweg 12", [("street", "Nussbaumstraße 4"), ("street", "Kirschbaumweg 12")]),
+        ("Mainzer Landstraße 50", [("street", "Mainzer Landstraße 50")]),
+        ("wohnhaft Bundesstraße 12", [("street", "Bundesstraße 12")]),
+        ("Museumstraße 3, Scharnstraße 4", [("street", "Museumstraße 3"), ("street", "Scharnstraße 4")]),
+        ("Hauptstraße 12 in Berlin", [("street", "Hauptstraße 12"), ("city", "Berlin")]),
+        ("Hauptstraße 12 a in Berlin", [("street", "Hauptstraße 12 a"), ("city", "Berlin")]),
+        ("Rue de la Paix 5", [("street", "Rue de la Paix 5")]),
+        ("0151.12345678, +49.30.450570000", [("phone", "0151.12345678"), ("phone", "+49.30.450570000")]),
+        ("max.mueller(at)web.de", [("email", "max.mueller(at)web.de")]),
+        ("Az. 12 C 345/20", [("id", "12 C 345/20")]),
+        ("Personalausweis T22000129", [("id", "T22000129")]),
+        ("in der 2. Klinik", [("hospital", "2. Klinik")]),
+        ("Zi. 4, Station: 3, IMC II", [("ward", "Zi. 4"), ("ward", "Station: 3"), ("ward", "IMC II")]),
     ],
 )
 def test_identifying_text_is_found(text: str, expected: list[tuple[str, str]]) -> None:
@@ -86,6 +106,12 @@ TRAPS = [
     "1-0-1, 0-0-130, 3 x 2 cm, Serie 4, Bild 88.",
     "Lymphknotenstation: Lymphknoten Station 7 und Station 4R.",
     "Karina 4 cm unter dem Tubus, Iris reizfrei, Mundflora.",
+    "RR 120/80, 1.2.24/l, Katheter 12-03-56, 3. SEP und 2. OKT.",
+    "Unfall auf der Landstraße. Umweg 3. Ergussstraße 2 cm, am Rollator 15 m.",
+    "ABI links 0,82. Klinik: Gehstrecke 120 m. Cefuroxim 1-0-1. Krankenhaus lehnt sie ab.",
+    "Verlegt auf Normalstation. NIHSS 4. Auf der IMC 24 Stunden, Station 11.50 Uhr, Station 14:05 Uhr.",
+    "Sitzt im Bett 80°, mobilisiert vor das Bett. 3. Tag: besser. Auf ITS 3 Tage. Auf Station: RR 120/80.",
+    "Schüler, Jahrgang 12, L'56 und geb. 56 cm.",
 ]
 
 
@@ -131,6 +157,25 @@ def test_shifted_dates_keep_their_distance_and_their_form() -> None:
     assert (unix(later_day, later_month, 2000 + later_year) - unix(day, month, year)) == 3
     assert third.split()[1].isalpha()
     assert "[DATUM]" not in done.text
+
+
+@pytest.mark.parametrize(
+    ("text", "later"),
+    [
+        ("vom 12.-15.03.2024", "vom 14.-17.04.2023"),
+        ("12./13.03.", "14./15.04."),
+        ("12.03.-15.03.", "14.04.-17.04."),
+        ("am 10. und 11. März", "am 12. und 13. April"),
+        ("28.-30.03.2024", "30.-2.05.2023"),
+        ("12.3./15.3.2024", "14.4./17.4.2023"),
+        ("12. MÄRZ 2024, 12-MAR-2024", "14. APRIL 2023, 14-APR-2023"),
+        ("geb. 12-03-56", "geb. 14-04-55"),
+        ("Kontrolle 2019/20, 1999/2000.", "Kontrolle 2018/19, 1998/1999."),
+        ("Kontrolle 2019/12.", "Kontrolle [DATUM]."),
+    ],
+)
+def test_ranges_and_other_spellings_are_shifted_in_all_their_parts(text: str, later: str) -> None:
+    assert deidentify(text, dates="shift", seed=3).text == later
 
 
 def unix(day: int, month: int, year: int) -> int:
@@ -279,3 +324,83 @@ def test_unreadable_characters_are_refused(text: str) -> None:
 def test_an_unknown_option_is_an_error_of_the_caller(options: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="is not a valid"):
         deidentify("Kein Erguss.", **options)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------------------------------------- particles, cues, lines
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Dr. med. Anna-Lena von der Heide hat befundet.", ["Dr. med. Anna-Lena von der Heide"]),
+        ("Frau Anna von der Heide kam.", ["Anna von der Heide"]),
+        ("Herr von der Heide kam.", ["von der Heide"]),
+        ("Herr zu Guttenberg kam.", ["zu Guttenberg"]),
+        ("Herr vom Hofe kam.", ["vom Hofe"]),
+        ("Frau zur Mühlen kam.", ["zur Mühlen"]),
+        ("Dr. zur Mühlen hat befundet.", ["Dr. zur Mühlen"]),
+        ("Herr dos Santos kam.", ["dos Santos"]),
+        ("Frau del Rio kam.", ["del Rio"]),
+        ("Herr di Matteo kam.", ["di Matteo"]),
+        ("Frau la Torre kam.", ["la Torre"]),
+        ("Herr von und zu Stein kam.", ["von und zu Stein"]),
+        ("Frau Petra Winter, geb. zur Mühlen", ["Petra Winter", "zur Mühlen"]),
+        ("Frau Maria den Hartog kam.", ["Maria den Hartog"]),
+        ("gez. vom Hofe", ["vom Hofe"]),
+    ],
+)
+def test_a_particle_does_not_hide_the_name_behind_it(text: str, names: list[str]) -> None:
+    assert [name for kind, name in found(text) if kind != "birth"] == names
+
+
+@pytest.mark.parametrize("text", ["Hr Müller kam.", "Hrn Müller gesehen.", "Fam Müller war da."])
+def test_an_abbreviated_salutation_needs_no_stop(text: str) -> None:
+    assert [name for _, name in found(text)] == ["Müller"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Fr Kontrolle, Mo Entlassung.",
+        "HR Kontrolle. HR 80/min.",
+        "Fam Anamnese leer. Hr Verlegung.",
+        "Frau zur Abklärung. Herr zum CT. Frau zu Hause. Herr Kollege zur Mitbeurteilung.",
+        "Kontrolle beim Hausarzt. Kleine Mahlzeiten.",
+        "War lange nicht beim Arzt. Der Nüchternzucker war hoch.",
+        "Keine Schmerzen, weiter ASS. Stenting als Möglichkeit.",
+        "Der Vater ist verstorben. Schwester Lungenembolie.",
+        "Bruder Kolonpolypen. Vater Apoplex mit 71.",
+        "Vor Freigabe des Blutstroms wird gespült.",
+        "Kam mit der Partnerin zum Erstgespräch.",
+        "Befundet durch den Radiologen.",
+        "Kleine, unspezifische LK mediastinal.",
+        "Große Lungenvolumina, tropfenförmiges Herz.",
+        "Pat. mit Port, zur Chemo.",
+        "Raumforderung verschwunden (Knopf).",
+        "Der Punktionspneu, vor dem Sie gewarnt haben.",
+        "Kein Erguss.\nKein Infiltrat.\nHerz normal.\nRundherd, vom Kanonenkugeltyp.",
+    ],
+)
+def test_what_only_reads_like_the_cue_of_a_name_is_left_alone(text: str) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Prim. Huber visitiert. OA. Große kommt.", ["Huber", "Große"]),
+        ("Arzt: Huber", ["Huber"]),
+        ("Tochter Huber ruft an. Bruder (Kasulke) auch.", ["Huber", "Kasulke"]),
+        ("Dr. Kleine", ["Dr. Kleine"]),
+        ("OA Große", ["OA Große"]),
+        ("Kein Erguss.\nHuber", ["Huber"]),
+        ("Kein Erguss.\nHuber, Oberarzt", ["Huber"]),
+        ("Kein Erguss.\nK. Xylander, Fachärztin", ["K. Xylander"]),
+        ("Kein Erguss.\nvan den Berg", ["van den Berg"]),
+        ("Paul, 6;3 Jahre, hustet.", ["Paul"]),
+        ("Befund:\nKein Erguss.\nKeine Rundherde.\nHerz normal.\n\nMüller", ["Müller"]),
+        ("Kein Erguss.\nMit freundlichen Grüßen\nvom Hofe", ["vom Hofe"]),
+    ],
+)
+def test_a_role_a_relative_and_the_last_line_still_give_a_name_away(text: str, names: list[str]) -> None:
+    assert [name for _, name in found(text)] == names

@@ -16,8 +16,10 @@ PARTS_OF_LINES = (
     "1 3 7 12 03 19 56 90 101 2021 1956 04155 20210312 123456789 A123456789 756.4411.8820.13 65 120538 . , : ; / - – ( "
     ") + @ ² · Tel Tel. Fax Nr. Fall ID KVNR SN IBAN DE DE12 S A B12 Station Bett ITS Zi. IV Ahornweg Str. straße "
     "Hauptstraße Birkenhof Am Im Zum Bad Köln Essen, jähriger J. Jahre LJ Alter Januar Mai Sept. Dez www. http:// post "
-    ".de vom geb. Postfach Platz der Metoprolol Klinikum St. Praxis Haus wohnhaft in"
+    ".de vom geb. Postfach Platz der Metoprolol Klinikum St. Praxis Haus wohnhaft in Jahrgang ' MÄRZ -MAR-24 -Okt-2023 "
+    "12-03-56 Az.12_C_345/20 Personalausweis (at) Rue_de_la_Paix_5"
 ).split()
+PARTS_OF_LINES = [part.replace("_", " ") for part in PARTS_OF_LINES]
 RARE = ("", " ", " ", " ", "  ", "\t")
 
 

@@ -95,6 +95,16 @@ def test_an_unknown_name_a_disabled_account_and_a_wrong_password_get_the_same_an
     assert said == {"Benutzername oder Passwort stimmt nicht."}
 
 
+def test_half_characters_are_a_wrong_name_or_password_and_count_as_tries(
+    accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "TRIES_PER_ADDRESS", 4)
+    for name, password in (("\ud800", PASSWORD), ("\0", PASSWORD), ("anna", "\ud800"), ("an\ud800na", "\0")):
+        assert refused(accounts, name, password) == "Benutzername oder Passwort stimmt nicht."
+    assert refused(accounts, "anna", "falsch").startswith("Zu viele")
+    assert accounts.user_of("\ud800") is None
+
+
 def test_too_many_tries_lock_a_name_for_a_while_known_or_not(
     accounts: Accounts, operator: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +256,19 @@ def test_the_last_administrator_stays(accounts: Accounts, operator: User) -> Non
     assert {person.name: person.can_sign_in for person in accounts.people(operator)} == {
         "anna": True, "chef": True, "chefin": False, operator.name: False,
     }  # fmt: skip
+
+
+def test_the_name_of_the_command_line_stays_an_administrator(
+    accounts: Accounts, operator: User, access: Access
+) -> None:
+    for change in (
+        lambda: accounts.add(operator, operator.name, Role.ANNOTATOR, PASSWORD),
+        lambda: accounts.set_role(operator, operator.name, Role.VIEWER),
+    ):
+        with pytest.raises(Conflict, match="command line of this machine works under the name lokal"):
+            change()
+    assert access.operator().role is Role.ADMIN
+    assert accounts.add(operator, operator.name, Role.ADMIN, PASSWORD).can_sign_in
 
 
 def test_an_unknown_person_is_said(accounts: Accounts, operator: User) -> None:

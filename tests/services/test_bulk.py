@@ -111,13 +111,13 @@ def test_closing_stops_the_computation(
     batch: Batch, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    plain = rows_module._computed
+    plain = rows_module.in_parts
 
-    def counting(forward: object, rows: list) -> object:
+    def counting(compute: object, rows: list) -> object:
         computed.append(len(rows))
-        return plain(forward, rows)  # type: ignore[arg-type]
+        return plain(compute, rows)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rows_module, "_computed", counting)
+    monkeypatch.setattr(rows_module, "in_parts", counting)
     steps = batch.classify(user, "chest_xray", [table(tmp_path, 90)])
     next(steps)
     next(steps)

@@ -22,10 +22,10 @@ from medbertde.services.exchange import ExportFormat, ExportOrder, Wanted
 from medbertde.services.exchange.outgoing.conll import tagged, without_overlaps
 from medbertde.services.files import Files
 from medbertde.settings import Settings
-from medbertde.store import audit, labelled, labels, reports, search
+from medbertde.store import audit, labelled, labels, reports, search, users
 from medbertde.store.search import Filters
 from medbertde.store.session import Database, open_database
-from medbertde.types import LabelChange, Rationale, ReportRecord, Source, State, User
+from medbertde.types import LabelChange, Rationale, ReportRecord, Role, Source, State, User
 
 XRAY = "chest_xray"
 RECORDS = (
@@ -67,6 +67,23 @@ def files(database: Database, access: Access, settings: Settings, anna: User) ->
                 rationales=record.rationales,
             )
     return Files(database, access, settings)
+
+
+@pytest.fixture
+def ben(access: Access, database: Database) -> User:
+    """An annotator, not the one local user."""
+    return with_role(access, database, "ben", Role.ANNOTATOR)
+
+
+@pytest.fixture
+def cem(access: Access, database: Database) -> User:
+    return with_role(access, database, "cem", Role.CURATOR)
+
+
+def with_role(access: Access, database: Database, name: str, role: Role) -> User:
+    with database.write() as session:
+        user = users.ensure_user(session, name=name, role=role)
+    return access.accept_terms(user)
 
 
 @pytest.fixture
@@ -301,6 +318,34 @@ def test_an_export_that_fails_leaves_no_file_and_does_not_touch_the_old_one(
         files.export(anna, ExportOrder(XRAY, ExportFormat.JSONL), path)
     assert path.read_text(encoding="utf-8") == "kostbar"
     assert [one.name for one in tmp_path.glob("*labels.jsonl*")] == ["labels.jsonl"]
+
+
+@pytest.mark.parametrize("kind", ExportFormat)
+@pytest.mark.parametrize("asked", ["", "anna"])
+def test_an_annotator_takes_out_only_their_own_labels_and_a_curator_everyones(
+    kind: ExportFormat, asked: str, files: Files, database: Database, ben: User, cem: User, tmp_path: Path
+) -> None:
+    order, path = ExportOrder(XRAY, kind, Wanted(annotator=asked)), tmp_path / kind.ending
+    if kind is ExportFormat.LABEL_STUDIO_CONFIG:
+        assert files.export(ben, order, path) == 0
+        return
+    assert files.export(cem, order, path) == 2
+    assert files.annotators(cem, XRAY) == ["anna"]
+    assert files.export(ben, order, path) == 0, "ben has annotated nothing"
+    with database.write() as session:
+        report_id = search.search(session, wanted=(), filters=Filters(XRAY)).hits[0].report.id
+        own: dict[str, Any] = {"schema_id": XRAY, "schema_version": 1, "user_id": ben.id}
+        said = [LabelChange("Erguss", State.PRESENT, Source.HUMAN)]
+        labels.save(session, report_id=report_id, changes=said, client_uuid=str(uuid.uuid4()), **own)
+    assert files.export(ben, order, path) == 1
+    held = path.read_bytes() if kind is not ExportFormat.HUGGING_FACE else unzipped(path)
+    assert b"anna" not in held
+    assert files.annotators(ben, XRAY) == ["ben"]
+
+
+def unzipped(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return b"".join(map(archive.read, archive.namelist()))
 
 
 def test_who_exported_is_on_record(take: Take, database: Database) -> None:

@@ -14,10 +14,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import event, exc, inspect, select, text
 
-from medbertde.store import Database, StorageError, open_database, sqlite, users
+from medbertde.store import Database, StorageError, open_database, reports, sqlite, users
 from medbertde.store.migrations import alembic_config, check_foreign_keys
 from medbertde.store.tables import Base, UserRow, utc_now
-from medbertde.types import Conflict, InvalidText, Role, User, UserError
+from medbertde.types import Conflict, InvalidText, NotFound, Role, User, UserError
 from tests.store.conftest import transaction
 
 
@@ -84,11 +84,25 @@ def test_a_migration_that_orphans_rows_is_refused(sqlite_url: str) -> None:
             check_foreign_keys(connection)
 
 
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://host/labels", "not a url", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("sqlite://", "sqlite:///:memory:", "mysql://host/labels", "not a url", ""),
+        *("postgresql+nix://anna:geheim@host/labels", "postgresql+pg8000://anna:geheim@host/labels"),
+    ],
+)
 def test_an_address_that_cannot_work_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(UserError) as refusal:
         open_database(url)
     assert "sqlite:////Pfad/zur/Datei.sqlite" in refusal.value.de
+    assert "geheim" not in refusal.value.de
+
+
+def test_a_number_beyond_what_a_column_holds_is_not_found(database: Database) -> None:
+    with pytest.raises(NotFound), database.read() as session:
+        reports.get_report(session, report_id=10**30)
+    with pytest.raises(OverflowError), database.read():
+        raise OverflowError("date value out of range")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

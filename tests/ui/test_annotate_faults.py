@@ -301,8 +301,8 @@ def test_an_answer_that_comes_after_a_change_of_project_brings_no_report_of_the_
     page.get_by_role("tab", name="Labeln").click()
     expect_report(page, "Befund 6.")
     ((route, response),) = answers  # it brings number 5
-    page.unroute(CALLS)
     route.fulfill(response=response)
+    page.unroute(CALLS)
     expect_saved(page)
     enter(page)
     expect_report(page, "Befund 7.")

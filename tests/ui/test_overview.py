@@ -203,23 +203,24 @@ def test_it_opens_in_the_language_and_with_the_examination_of_the_page(labelled:
     page = labelled.open("Annotation")
     page.click("#mb-language >> text=English")
     page.click("#annotate-schema >> text=Chest CT")
-    expect(page.locator(".ma-empty")).to_contain_text("No reports for Chest CT yet")
-    expect_no_report_in_english(page)
+    expect(page.get_by_role("group", name="Pulmonary embolism")).to_be_visible()
+    expect_findings_of_ct_in_english(page)
 
 
 def test_it_opens_with_an_examination_that_was_chosen_before_the_language(labelled: Site) -> None:
     page = labelled.open("Annotation")
     page.click("#annotate-schema >> text=CT-Thorax")
-    expect(page.locator(".ma-empty")).to_contain_text("Noch keine Befunde für CT-Thorax")
+    expect(page.get_by_role("group", name="Lungenembolie")).to_be_visible()
     page.click("#mb-language >> text=English")
-    expect_no_report_in_english(page)
+    expect_findings_of_ct_in_english(page)
 
 
-def expect_no_report_in_english(page: Page) -> None:
-    """The overview is opened for the first time: there are only reports of another examination."""
+def expect_findings_of_ct_in_english(page: Page) -> None:
+    """The overview, opened for the first time, asks for findings of this examination in this language."""
     page.get_by_role("tab", name="Overview").click()
     expect(page.get_by_role("searchbox", name="Search the text")).to_be_visible()
-    expect(page.locator(".mo-hits")).to_contain_text("No report fits.")
+    findings = page.get_by_role("combobox", name="Finding").locator("option")
+    expect(findings.filter(has_text="Pulmonary embolism")).to_have_count(1)
 
 
 def test_on_a_phone_nothing_is_cut_off(labelled: Site) -> None:

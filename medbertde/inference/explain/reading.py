@@ -16,7 +16,7 @@ from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.explain.methods import Baseline, Unit
 from medbertde.inference.explain.row import Row
 from medbertde.inference.explain.words import place_pieces, word_spans
-from medbertde.inference.tokens import Pieces
+from medbertde.inference.tokens import Pieces, visible_start
 from medbertde.passages import passages
 from medbertde.text import sentences
 from medbertde.types import ModelUnavailable, Reading
@@ -120,7 +120,7 @@ def numbered(units: Sequence[int]) -> list[int]:
 
 def passage_spans(model: LoadedModel, report: ReadReport) -> list[tuple[int, int, Span | None]]:
     """Start, end and heading of each passage."""
-    offsets = report.pieces.offsets
+    offsets = [(visible_start(report.text, *offset), offset[1]) for offset in report.pieces.offsets]
     if model.facts.reads is Reading.WINDOWS:
         return [(offsets[window[0]][0], offsets[window[-1]][1], None) for window in report.windows if window]
     parts = passages(report.text)

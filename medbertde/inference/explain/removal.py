@@ -101,6 +101,8 @@ def _lime(removals: _Removals, column: int) -> Tensor:
 
 
 def _surrogate(method: Lime, removals: _Removals, column: int) -> Tensor:
+    if not removals.units:
+        return _ablate(removals, column)  # the gap is the whole text: nothing to remove, nothing to draw
     everything = torch.ones(1, removals.units, dtype=torch.float64)
     found: Tensor = method.attribute(
         everything, target=column, n_samples=_samples(removals.units), perturbations_per_eval=TOGETHER

@@ -201,12 +201,18 @@ def _no_inventions(model: LoadedModel, gaps: Gaps, found: Sequence[Filling]) -> 
     for (filling, _), backwards in zip(places, piece_log_probabilities(model, asked), strict=True):
         least[filling] = min(least[filling], backwards)
     known = vocabulary(model)
-    foreign = [UNGERMAN * (not ends_like_german(known.word(filling.words[-1]))) for filling in found]
+    foreign = [UNGERMAN * _ends_ungerman(known, filling.words[-1]) for filling in found]
     return [
         filling
         for filling, (like, goes_on), here, taken_off in zip(found, together, inside, foreign, strict=True)
         if like - goes_on + least[filling] - taken_off >= PUT_TOGETHER and goes_on + here <= UNENDED
     ]
+
+
+def _ends_ungerman(known: Vocabulary, pieces: tuple[int, ...]) -> bool:
+    """Whether a word ends as no German one does: ``Blutungn``, or in a letter behind its like, ``Blutungen|n``."""
+    word, last = known.word(pieces), known.texts[pieces[-1]]
+    return not ends_like_german(word) or (len(last) == 1 and word.endswith(2 * last))
 
 
 def _as_the_tokenizer_cuts(model: LoadedModel, filling: Filling) -> bool:

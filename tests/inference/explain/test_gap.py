@@ -56,6 +56,13 @@ def test_other_methods_explain_a_gap_as_well(model: LoadedModel, method: str) ->
     assert any(word.score for word in explain_word(model, TEXT, "Erguss", method=method).words)
 
 
+@pytest.mark.parametrize("method", ["occlusion", "kernel_shap", "lime", "layer_integrated_gradients"])
+def test_where_the_gap_is_the_whole_text_no_word_is_a_reason(model: LoadedModel, method: str) -> None:
+    attribution = explain_word(model, "[MASK]", "Erguss", method=method)
+    assert (attribution.words, attribution.delta) == ((), 0.0)
+    assert attribution.logit == attribution.baseline_logit
+
+
 @pytest.mark.parametrize(("text", "word"), [("Kein Erguss.", "Erguss"), ("[MASK] [MASK]", "Erguss"), (TEXT, " ")])
 def test_what_cannot_be_explained_is_refused(model: LoadedModel, text: str, word: str) -> None:
     with pytest.raises(InvalidText):

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import gc
+import random
 import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import permutations, product
+from fractions import Fraction
+from itertools import combinations, permutations, product
+from math import comb
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.classify import classify
@@ -182,6 +188,41 @@ def test_contributions_are_the_shapley_values_of_the_maximum(seed: int) -> None:
             there.add(each)
             by_hand[each] += (maximum(there) - before) / len(orders)
     assert shapley_of_maximum(text, blank) == pytest.approx(by_hand, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_contributions_are_exact_where_logits_are_equal_and_where_passages_add_nothing(seed: int) -> None:
+    """Over all subsets, in fractions. Whole numbers as logits: many are equal, texts are above and below the blank."""
+    draw = random.Random(seed)
+    text, blank = ([draw.randint(-4, 4) for _ in range(7)] for _ in range(2))
+    for each in range(7):
+        others = [other for other in range(7) if other != each]
+        by_hand = Fraction(0)
+        for size in range(7):
+            for there in combinations(others, size):
+                most = max(text[other] if other in there else blank[other] for other in others)
+                change = max(most, text[each]) - max(most, blank[each])
+                by_hand += Fraction(change, 7 * comb(6, size))
+        found = shapley_of_maximum(text, blank)[each]
+        assert found == pytest.approx(float(by_hand), abs=1e-11)
+        assert (found == 0) == (by_hand == 0)
+
+
+def test_contributions_of_many_passages_take_memory_in_proportion_to_their_number() -> None:
+    sizes = [1]
+
+    class Watched(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            made = func(*args, **(kwargs or {}))
+            sizes.extend(each.numel() for each in tree_leaves(made) if isinstance(each, Tensor))
+            return made
+
+    torch.manual_seed(0)
+    text, blank = torch.randn(500).tolist(), (torch.randn(500) - 1).tolist()
+    with Watched():
+        found = shapley_of_maximum(text, blank)
+    assert max(sizes) <= 2 * 500
+    assert sum(found) == pytest.approx(max(text) - max(blank), abs=1e-9)
 
 
 # ------------------------------------------------------------------------------------------------ words that come later
