@@ -107,11 +107,11 @@ TRAPS = [
     "Lymphknotenstation: Lymphknoten Station 7 und Station 4R.",
     "Karina 4 cm unter dem Tubus, Iris reizfrei, Mundflora.",
     "RR 120/80, 1.2.24/l, Katheter 12-03-56, 3. SEP und 2. OKT.",
-    "Unfall auf der Landstraße. Umweg 3. Ergussstraße 2 cm, am Rollator 15 m.",
+    "Unfall auf der Landstraße. Ergussstraße 2 cm, am Rollator 15 m.",
     "ABI links 0,82. Klinik: Gehstrecke 120 m. Cefuroxim 1-0-1. Krankenhaus lehnt sie ab.",
     "Verlegt auf Normalstation. NIHSS 4. Auf der IMC 24 Stunden, Station 11.50 Uhr, Station 14:05 Uhr.",
     "Sitzt im Bett 80°, mobilisiert vor das Bett. 3. Tag: besser. Auf ITS 3 Tage. Auf Station: RR 120/80.",
-    "Schüler, Jahrgang 12, L'56 und geb. 56 cm.",
+    "Klasse 6, Jahrgang 12, L'56 und geb. 56 cm.",
 ]
 
 
