@@ -33,7 +33,7 @@ format: .venv/.test
 BENCHES := bench bench_start bench_runtime bench_fill_mask bench_annotate bench_store bench_exchange bench_explain \
 	bench_finetune bench_time_to_f1 bench_pretrain
 
-bench: .venv/.test  ## every figure of speed and memory in docs/, one table after the other; over an hour on two cores
+bench: .venv/.test  ## the figures of speed and memory in docs/ (bench_load, bench_corpus and drills run by themselves); over an hour
 	for name in $(BENCHES); do $(BIN)/python -m tests.$$name || exit 1; done
 
 REPORTS := data/reports
@@ -55,7 +55,7 @@ build/tokenizer.done:
 	touch $@
 
 build/medbertde-mini.done: build/tokenizer.done
-	$(BIN)/torchrun --nproc-per-node $(PROCESSES) -m train.pretrain $(TEXTS) --preset mini --tokenizer build/tokenizer \
+	$(BIN)/torchrun --nproc-per-node $(PROCESSES) -m -- train.pretrain $(TEXTS) --preset mini --tokenizer build/tokenizer \
 		--out build/medbertde-mini --half --resume
 	rm -rf data/models/medbertde-mini && cp -r build/medbertde-mini data/models
 	touch $@

@@ -460,19 +460,19 @@ class TestImportAndExport:
         assert not Path("out.csv").exists()
 
 
+WRITING = (  # what is written to the file named next
+    ["deidentify", "text.txt", "--by", "rules", "--out"],
+    ["export", "--schema", "chest_xray", "--format", "csv", "--out"],
+    ["predict", "reports.jsonl", "--model", "tiny", "--out"],
+    ["backup"],
+)
+
+
 class TestStreams:
     """What the command line does with files that are none, terminals that lack a character and pipes that close."""
 
     @pytest.mark.usefixtures("accepted")
-    @pytest.mark.parametrize(
-        "command",
-        [
-            ["deidentify", "text.txt", "--by", "rules", "--out"],
-            ["export", "--schema", "chest_xray", "--format", "csv", "--out"],
-            ["predict", "reports.jsonl", "--model", "nix", "--out"],
-            ["backup"],
-        ],
-    )
+    @pytest.mark.parametrize("command", WRITING)
     def test_what_is_no_regular_file_is_not_replaced_even_by_force(
         self, command: list[str], reports: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -488,15 +488,7 @@ class TestStreams:
 
     @pytest.mark.usefixtures("accepted")
     @pytest.mark.parametrize("there", [True, False])
-    @pytest.mark.parametrize(
-        "command",
-        [
-            ["deidentify", "text.txt", "--by", "rules", "--out"],
-            ["export", "--schema", "chest_xray", "--format", "csv", "--out"],
-            ["predict", "reports.jsonl", "--model", "tiny", "--out"],
-            ["backup"],
-        ],
-    )
+    @pytest.mark.parametrize("command", WRITING)
     def test_a_link_keeps_pointing_to_the_file_that_is_written(
         self, command: list[str], there: bool, reports: str, tiny_classifier_folder: Path
     ) -> None:

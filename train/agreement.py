@@ -29,6 +29,7 @@ from medbertde.report_file import read_records
 from medbertde.schema import Schema, load_schema, parse_state
 from medbertde.types import InvalidFile, ReportRecord, State, UserError
 from train.evaluate import Floats, Ints
+from train.markdown import table
 
 VALUES: tuple[State | None, ...] = (*State, None)
 NAMES = ("present", "uncertain", "absent", "not mentioned")
@@ -195,12 +196,12 @@ def _sections(one: Agreement) -> list[str]:
     return [
         f"## {one.schema_id}",
         f"{one.reports} reports × {len(one.findings)} findings = {readings:,} readings, all findings pooled:",
-        _table(list(one.pooled), [[_cell(value) for value in one.pooled.values()]]),
-        _table(header, rows),
+        table(list(one.pooled), [[_cell(value) for value in one.pooled.values()]]),
+        table(header, rows),
         "First reader in rows, second in columns:",
-        _table(["", *NAMES], confusion),
+        table(["", *NAMES], confusion),
         f"Disagreements: {len(one.disagreements)}.",
-        *([_table(["report", "finding", "first", "second"], listed)] if listed else []),
+        *([table(["report", "finding", "first", "second"], listed)] if listed else []),
     ]
 
 
@@ -217,10 +218,6 @@ def _cell(value: Interval | float | None) -> str:
     if isinstance(value, Interval):
         return f"{value.value:.3f} ({value.low:.3f}–{value.high:.3f})"
     return "–" if value is None else f"{value:.3f}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *rows])
 
 
 # ---------------------------------------------------------------------------------------------- the job

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medbertde.model_audit import LIMITS, REASONS, Figure, ModelAudit
+from train.markdown import table
 
 CARD = "README.md"
 BEGIN, END = "<!-- audit: begin -->", "<!-- audit: end -->"
@@ -47,7 +48,7 @@ def section(audit: ModelAudit, *, heading: str = "## Audit") -> str:
         heading,
         f"**{verdict(audit)}** `{audit.version}`, {audit.made_at[:10]}.",
         f"Texts: {audit.texts}. Reference of the attack: {audit.reference or 'none'}.",
-        _table(["figure", "of", "value (95 % interval)", "limit", "n"], rows),
+        table(["figure", "of", "value (95 % interval)", "limit", "n"], rows),
         *(f"- {remark.en}" for remark in audit.remarks),
     ]
     return "\n\n".join(parts)
@@ -77,7 +78,7 @@ def document(audits: Sequence[ModelAudit], *, command: str, machine: str, day: s
         "into the audit trail. The weights of GerMedBERT and what is made from them are not audited: their terms "
         "forbid it.",
         "## Limits",
-        _table(["figure", "limit", "reason"], limits),
+        table(["figure", "limit", "reason"], limits),
         *(section(audit, heading=f"## {audit.version.partition('@')[0]}") for audit in audits),
     ]
     return "\n\n".join(parts) + "\n"
@@ -100,8 +101,3 @@ def _value(figure: Figure) -> str:
 
 def _limit(figure: Figure) -> str:
     return "–" if figure.limit is None else f"≤ {figure.limit:g}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

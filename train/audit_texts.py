@@ -82,7 +82,7 @@ def of_shipped(loaded: LoadedModel, root: Path, most: int = MOST) -> Sides | Non
     """The texts of an embedded model, by its name and the report files of this repository; None for any other."""
     reports = root / "data" / "reports"
     if loaded.task is Task.FILL_MASK and loaded.facts.name == "medbertde-mini":
-        names = ("chest_xray", "chest_ct", "clinical_text")  # some statements are newer than the model
+        names = ("chest_xray", "chest_ct", "clinical_text")  # it reads no statements
         return of_corpus(loaded, [reports / f"{name}.jsonl" for name in names], most=most)
     run = root / "build" / loaded.facts.name  # where `make models` leaves it
     return of_run(run, most) if loaded.facts.name.startswith("mini-") and (run / "labels.jsonl").is_file() else None

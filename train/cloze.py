@@ -28,6 +28,7 @@ from medbertde.text import MASK, clean
 from medbertde.types import Candidate, InvalidFile, UserError
 from train.evaluate import Floats
 from train.intervals import Interval, interval, resamples
+from train.markdown import table
 
 SENTENCES = Path(__file__).parent.parent / "data" / "cloze.yaml"
 DEPTH = 100  # candidates asked for; a rank beyond counts as none
@@ -219,7 +220,7 @@ def _figures_table(figures: Sequence[Row]) -> str:
         [row.area, str(row.sentences), str(row.short), *(str(value) for value in (row.top_1, row.top_5, row.mrr))]
         for row in figures
     ]
-    return _table(["area", "sentences", "with a one-piece answer", "top 1", "top 5", "MRR"], cells)
+    return table(["area", "sentences", "with a one-piece answer", "top 1", "top 5", "MRR"], cells)
 
 
 def _misses_table(missed: Sequence[Outcome]) -> str:
@@ -232,12 +233,7 @@ def _misses_table(missed: Sequence[Outcome]) -> str:
         ]
         for outcome in missed
     ]
-    return _table(["sentence", "accepted (*italic*: several pieces)", "first words", "rank"], cells)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+    return table(["sentence", "accepted (*italic*: several pieces)", "first words", "rank"], cells)
 
 
 # ---------------------------------------------------------------------------------------------- the job

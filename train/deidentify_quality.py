@@ -27,6 +27,7 @@ from medbertde.privacy.kinds import Found, Kind
 from medbertde.report_file import read_records
 from medbertde.types import UserError
 from train.letters import FOLDER, Letter, read_letters
+from train.markdown import table
 
 DATA = FOLDER.parent
 TEMPLATE = FOLDER / "deidentification.template.md"
@@ -193,7 +194,7 @@ def part_table(by_way: Mapping[str, Sequence[Outcome]]) -> str:
     right = [precision(outcomes) for outcomes in by_way.values()]
     rows += [["**precision**", *(str(chars) for chars, _ in right), str(right[-1][1])]]
     rows += [["letters with nothing missed", *(str(_spotless(outcomes)) for outcomes in by_way.values()), ""]]
-    return _table(["kind", *by_way, f"{list(by_way)[-1]}, whole spans"], rows)
+    return table(["kind", *by_way, f"{list(by_way)[-1]}, whole spans"], rows)
 
 
 def _spotless(outcomes: Sequence[Outcome]) -> Share:
@@ -213,7 +214,7 @@ def aims_table(by_way: Mapping[str, Sequence[Outcome]]) -> str:
         for outcomes in by_way.values()
     ]
     rows = [[what, aim, *map(str, shares)] for (what, aim), *shares in zip(AIMS, *reached, strict=True)]
-    return _table(["what", "aim", *by_way], rows)
+    return table(["what", "aim", *by_way], rows)
 
 
 def clean_table(by_way: Mapping[str, Sequence[Clean]]) -> str:
@@ -224,12 +225,7 @@ def clean_table(by_way: Mapping[str, Sequence[Clean]]) -> str:
         frequent = ", ".join(f"{text} ({count})" for text, count in Counter(last.wrong).most_common(5))
         rates = (f"{part.rate:.3f} ({len(part.wrong)})" for part in parts)
         rows.append([last.name, str(last.reports), str(last.words), *rates, frequent])
-    return _table(["text", "reports", "words", *by_way, f"most frequent, {list(by_way)[-1]}"], rows)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+    return table(["text", "reports", "words", *by_way, f"most frequent, {list(by_way)[-1]}"], rows)
 
 
 def ways(classifier: Identifier) -> dict[str, Find]:

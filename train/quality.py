@@ -41,6 +41,7 @@ from train.intervals import (
     mean_defined,
     resamples,
 )
+from train.markdown import table
 
 RESAMPLES, SEED = 1_000, 20_260_101
 FEWEST_OF_A_KIND = 3
@@ -273,11 +274,11 @@ def markdown(quality: Quality, *, command: str, machine: str, day: str) -> str:
                 "Precision, recall and F1 are those of “present” (macro: over findings with a positive); negation and "
                 f"uncertainty F1 pool all findings. In brackets: 95 % bootstrap intervals over reports ({RESAMPLES:,} "
                 "resamples).",
-                _table(["method", *COLUMNS.values()], methods),
+                table(["method", *COLUMNS.values()], methods),
                 f"## {first} by finding",
-                _table(["finding", "positives", "AUROC", "F1"], findings),
+                table(["finding", "positives", "AUROC", "F1"], findings),
                 f"## {first} by kind of report",
-                _table(["by", "kind", "reports", *(COLUMNS[name] for name in GROUP_COLUMNS)], groups),
+                table(["by", "kind", "reports", *(COLUMNS[name] for name in GROUP_COLUMNS)], groups),
             ]
         )
         + "\n"
@@ -288,11 +289,6 @@ def _cell(value: Interval | float | None) -> str:
     if value is None:
         return "–"
     return str(value) if isinstance(value, Interval) else f"{value:.2f}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
 def as_json(quality: Quality) -> dict[str, Any]:

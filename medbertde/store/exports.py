@@ -157,6 +157,7 @@ def _reports(
         if history.says_nothing:
             continue
         holds = history.of(save.user_id, marks) if annotator else history.settled(marks)
+        readings = [save] if annotator else history.saves.values()
         yield ExportedReport(
             key=key,
             text=text,
@@ -167,9 +168,7 @@ def _reports(
             rationales=evidence.get(save.id, ()) if holds.marks is None else holds.marks,
             provenance=holds.provenance,
             annotator=people[save.user_id],
-            annotators=tuple(
-                sorted({people[one.user_id] for one in ([save] if annotator else history.saves.values())})
-            ),
+            annotators=tuple(sorted({people[one.user_id] for one in readings})),
             annotated_at=save.created_at,
             schema_version=save.schema_version,
             model_version=save.model_version,

@@ -30,8 +30,9 @@ __all__ = ["Contents", "contents", "copy", "count", "dump", "is_dump", "load", "
 FORMAT = "medbertde rows 1"
 _CHUNK = 1000
 _DAMAGED = (  # what reading a file raises that is cut, scribbled in or no dump at all
-    OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, IntegrityError, DataError,
-)  # fmt: skip
+    *(OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError),
+    *(IntegrityError, DataError),
+)
 Rows = Sequence[Sequence[Any]]
 Watch = Callable[[Progress], None]
 

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,7 +20,6 @@ import anyio.to_thread
 from fastapi import Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from gradio.block_function import BlockFunction
-from gradio.utils import get_upload_folder
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,6 +30,7 @@ from medbertde.types import StorageError, User
 from medbertde.ui import browser_rules
 from medbertde.ui.belongings import Belongings
 from medbertde.ui.messages import Kept, Outgoing, again, bounded
+from medbertde.ui.named import cache, is_answerable, is_name, paths, whole
 from medbertde.ui.server_routes import Guarded, Rule, find
 from medbertde.ui.streams import Streams
 from medbertde.ui.telemetry import Telemetry
@@ -41,8 +41,6 @@ MAX_FORM_BYTES = 16 * 2**10
 _FORM_AROUND_UPLOAD = 2**16  # what multipart adds to the files
 _KNOWN_FOR_S = 10.0  # how long a session is taken as checked for what is the same for everyone
 _MOST_KNOWN = 10_000
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # of sessions, events and uploads; Gradio makes letters, digits, hyphens
-_LONGEST_PATH = 4096
 _PATH = re.compile(rb'"path":\s*("(?:[^"\\]|\\.){1,2000}")')  # inside a text the quotes would be escaped
 USER = "medbertde.user"  # where the signed-in user stands in the scope of a request
 TOKEN = "medbertde.token"
@@ -128,7 +126,7 @@ class Guard:
         request.scope[USER] = user
         if rule.guarded is Guarded.ASSET:
             outgoing.keep(browser_rules.caching(request.url.path))
-        receive = await self._checked_body(request, rule, user)
+        receive = await self._checked_body(request, rule, user, parts)
         self._require_own(request, rule, parts, user)
         await self._pass_on(request, receive, rule, user, outgoing, nonce)
 
@@ -185,7 +183,7 @@ class Guard:
 
     # -------------------------------------------------------------------------------------------- what comes in
 
-    async def _checked_body(self, request: Request, rule: Rule, user: User) -> Receive:
+    async def _checked_body(self, request: Request, rule: Rule, user: User, parts: Mapping[str, str]) -> Receive:
         """The body as the app gets it: read and checked as a whole where it is JSON, counted where it is a file."""
         limit = {Guarded.JSON: MAX_JSON_BYTES, Guarded.UPLOAD: self._upload_limit}.get(rule.guarded, MAX_FORM_BYTES)
         if int(request.headers.get("content-length") or 0) > limit:
@@ -202,8 +200,8 @@ class Guard:
         except (ValueError, RecursionError):
             raise _Refused(400, NOT_UNDERSTOOD) from None
         self._require_own_names(sent, user)
-        if rule.name.endswith(("queue/join", "{api_name}")):
-            self._require_answerable(sent, request.url.path)
+        if rule.asks and not is_answerable(self.functions, sent, parts.get("api_name")):
+            raise _Refused(400, NOT_UNDERSTOOD)  # Gradio would fail over it and print what was sent
         request.scope[SESSION] = str(sent.get("session_hash", ""))
         return again(body, receive)
 
@@ -216,34 +214,18 @@ class Guard:
         if not isinstance(sent, dict):
             raise _Refused(400, NOT_UNDERSTOOD)
         session_hash, event = sent.get("session_hash"), sent.get("event_id")
-        if not all(name is None or _is_name(name) for name in (session_hash, event)):
+        if not all(name is None or is_name(name) for name in (session_hash, event)):
             raise _Refused(400, NOT_UNDERSTOOD)
         if session_hash is not None and not self.belongings.claim(user.id, f"session:{session_hash}"):
             raise _Refused(404, NOT_HERE)
         if event is not None and not self.belongings.owns(user.id, f"event:{event}"):
             raise _Refused(404, NOT_HERE)
-        for path in _paths(sent):
+        for path in paths(sent):
             if path.startswith(("http://", "https://")):
                 raise _Refused(400, NOT_UNDERSTOOD)
-            whole = _whole(path)
-            if not whole or (whole.startswith(_cache()) and not self.belongings.owns(user.id, f"file:{whole}")):
+            file = whole(path)
+            if not file or (file.startswith(cache()) and not self.belongings.owns(user.id, f"file:{file}")):
                 raise _Refused(404, NOT_HERE)
-
-    def _require_answerable(self, sent: dict[str, Any], path: str) -> None:
-        """A question names a function of the page and brings at least what that takes, with or without the states.
-
-        Gradio would fail over it and print what was sent.
-        """
-        number, data, api_name = sent.get("fn_index"), sent.get("data"), path.rpartition("/call/")[2]
-        if "/call/" in path:
-            asked = next((one for one in self.functions.values() if one.api_name == api_name), None)
-        else:
-            asked = self.functions.get(number) if type(number) is int else None
-        if asked is None or not isinstance(data, list):
-            raise _Refused(400, NOT_UNDERSTOOD)
-        spoken = sum(not block.skip_api for block in asked.inputs)
-        if len(data) < len(asked.inputs) and ("/call/" not in path or len(data) != spoken):
-            raise _Refused(400, NOT_UNDERSTOOD)
 
     def _require_own(self, request: Request, rule: Rule, parts: dict[str, str], user: User) -> None:
         """What the address itself names."""
@@ -251,11 +233,11 @@ class Guard:
         if rule.guarded is Guarded.EVENT:
             mine = self.belongings.owns(user.id, f"event:{parts['event_id']}")
         elif rule.guarded is Guarded.FILE:
-            mine = self.belongings.owns(user.id, f"file:{_whole(parts['path'])}")
+            mine = self.belongings.owns(user.id, f"file:{whole(parts['path'])}")
         elif rule.guarded in (Guarded.STREAM, Guarded.UPLOAD):
             asked = parse_qs(request.url.query)
             sessions, uploads = (*asked.get("session_hash", ()), *parts.values()), asked.get("upload_id", ())
-            if not all(map(_is_name, (*sessions, *uploads))):
+            if not all(map(is_name, (*sessions, *uploads))):
                 raise _Refused(400, NOT_UNDERSTOOD)
             names = {f"session:{name}" for name in sessions} | {f"upload:{name}" for name in uploads}
             mine = all([self.belongings.claim(user.id, name) for name in names])
@@ -301,7 +283,7 @@ class Guard:
         if rule.guarded is Guarded.UPLOAD:
             for path in json.loads(body):
                 self.belongings.share(user.id, f"file:{os.path.realpath(path)}")
-        elif rule.name.endswith(("queue/join", "{api_name}")):
+        elif rule.asks:
             self.belongings.claim(user.id, f"event:{json.loads(body).get('event_id')}")
         else:
             self._note_files(body, user)
@@ -310,8 +292,8 @@ class Guard:
     def _note_files(self, body: bytes, user: User) -> None:
         """A file that an answer names may be fetched by whoever got the answer."""
         for found in _PATH.findall(body):
-            path = _whole(json.loads(found))
-            if path.startswith(_cache()):
+            path = whole(json.loads(found))
+            if path.startswith(cache()):
                 self.belongings.share(user.id, f"file:{path}")
 
 
@@ -345,38 +327,3 @@ async def _read(receive: Receive) -> bytes:
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)
     return b"".join(parts)
-
-
-def _paths(value: Any) -> Iterator[str]:
-    """Every `path` in a JSON value, as Gradio names files."""
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            if isinstance(each.get("path"), str):
-                yield each["path"]
-            waiting.extend(each.values())
-        elif isinstance(each, list):
-            waiting.extend(each)
-
-
-def _is_name(name: object) -> bool:
-    r"""Whether this can be the name of a session, an event or an upload. Half a character would stop Gradio's queue.
-
-    >>> _is_name("0f4kzq1c2b"), _is_name("\ud800"), _is_name("")
-    (True, False, False)
-    """
-    return isinstance(name, str) and _NAME.fullmatch(name) is not None
-
-
-def _whole(path: str) -> str:
-    """The file that a path leads to; empty where there can be none (NUL, half a character, longer than a path is)."""
-    try:
-        return os.path.realpath(path) if len(path) <= _LONGEST_PATH else ""
-    except ValueError:
-        return ""
-
-
-def _cache() -> str:
-    """The folder where Gradio keeps uploads and downloads."""
-    return os.path.realpath(get_upload_folder()) + os.sep

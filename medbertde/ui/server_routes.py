@@ -38,6 +38,11 @@ class Rule:
     guarded: Guarded
     pattern: re.Pattern[str]
 
+    @property
+    def asks(self) -> bool:
+        """Whether it puts a question to a function of the page, which is answered under an event."""
+        return self.name.endswith(("queue/join", "{api_name}"))
+
 
 def _rule(method: str, name: str, guarded: Guarded) -> Rule:
     """`{part}` stands for one part of the path, `{path}` for all that follows."""

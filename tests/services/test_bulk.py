@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from medbertde.inference import rows as rows_module
 from medbertde.services import Services, open_services
@@ -113,9 +114,9 @@ def test_closing_stops_the_computation(
     computed: list[int] = []
     plain = rows_module.in_parts
 
-    def counting(compute: object, rows: list) -> object:
+    def counting(compute: Callable[[Sequence[Sequence[int]]], Tensor], rows: Sequence[Sequence[int]]) -> list[Tensor]:
         computed.append(len(rows))
-        return plain(compute, rows)  # type: ignore[arg-type]
+        return plain(compute, rows)
 
     monkeypatch.setattr(rows_module, "in_parts", counting)
     steps = batch.classify(user, "chest_xray", [table(tmp_path, 90)])

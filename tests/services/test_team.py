@@ -66,10 +66,18 @@ def made(team: Team, admin: User, rules: Rules = PLAIN, people: tuple[str, ...] 
     return team.create(admin, NewProject(XRAY, "Studie", "xray", rules, **given), people)  # type: ignore[arg-type]
 
 
-def read(annotate: Annotate, user: User, item: WorkItem, **findings: State | None) -> None:
+def read(
+    annotate: Annotate,
+    user: User,
+    item: WorkItem,
+    *,
+    comment: str = "",
+    flagged: bool = False,
+    **findings: State | None,
+) -> None:
     """Save the findings and nothing else."""
-    given = {"comment": findings.pop("comment", ""), "flagged": findings.pop("flagged", False)}
-    decision = Decision(str(uuid.uuid4()), XRAY, item.report.id, findings, active_ms=20_000, **given)  # type: ignore[arg-type]
+    made = str(uuid.uuid4())
+    decision = Decision(made, XRAY, item.report.id, findings, active_ms=20_000, comment=comment, flagged=flagged)
     annotate.save(user, decision)
 
 
@@ -252,7 +260,7 @@ class TestBlindOverlap:
         self, team: Team, annotate: Annotate, review: Review, anna: User, ben: User, project: Project
     ) -> None:
         item = first(annotate, anna)
-        read(annotate, anna, item, Erguss=State.PRESENT, flagged=True)  # type: ignore[arg-type]
+        read(annotate, anna, item, Erguss=State.PRESENT, flagged=True)
         review.decide(ben, Ruling(str(uuid.uuid4()), XRAY, item.report.id, {"Erguss": State.PRESENT}))
         found = team.agreement(anna, project.id)
         assert found.readers == ("anna", MODEL)
@@ -412,7 +420,7 @@ class TestProgress:
     ) -> None:
         bring(1)
         item = first(annotate, anna)
-        read(annotate, anna, item, Erguss=State.PRESENT, flagged=True, comment="Seite unklar")  # type: ignore[arg-type]
+        read(annotate, anna, item, Erguss=State.PRESENT, flagged=True, comment="Seite unklar")
         (waiting,) = review.waiting(anna, XRAY)
         assert (waiting.flagged, waiting.disputed) == (True, 0)
         assert review.case(anna, XRAY, item.report.id).readers[0].comment == "Seite unklar"

@@ -6,9 +6,10 @@ Each test has a database file of its own. Anna and Ben sign in, so that two peop
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Dialog, Route, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
 from medbertde.store import sqlite
 from medbertde.types import State
@@ -157,7 +158,8 @@ def test_a_double_click_saves_one_report(app: App) -> None:
     assert app.saved_reports() == 1
 
 
-def test_a_refused_save_shows_its_sentence_keeps_the_values_and_is_tried_again(app: App) -> None:
+def refused(app: App) -> tuple[Page, Callable[[], None]]:
+    """A save that the database refuses, because somebody else writes, and what ends that."""
     app.bring("Eins.", "Zwei.")
     page = app.open()
     page.keyboard.press("s")
@@ -166,12 +168,21 @@ def test_a_refused_save_shows_its_sentence_keeps_the_values_and_is_tried_again(a
     blocker.execute("BEGIN IMMEDIATE")
     enter(page)
     expect(page.locator(".ma-alert")).to_contain_text("Nicht gespeichert: Die Datenbank ist gerade")
+
+    def unlock() -> None:
+        blocker.execute("ROLLBACK")
+        blocker.close()
+
+    return page, unlock
+
+
+def test_a_refused_save_shows_its_sentence_keeps_the_values_and_is_tried_again(app: App) -> None:
+    page, unlock = refused(app)
     expect(page.locator(".ma-status")).to_have_text("1 offen")
     page.click("text=Befund ansehen")
     expect_report(page, "Eins.")
     assert value_of(page, "Stauung") == "present"
-    blocker.execute("ROLLBACK")
-    blocker.close()
+    unlock()
     page.click("text=Erneut versuchen")
     expect_saved(page)
     expect(page.locator(".ma-alert")).to_be_hidden()
@@ -180,16 +191,8 @@ def test_a_refused_save_shows_its_sentence_keeps_the_values_and_is_tried_again(a
 
 
 def test_a_refused_save_of_another_examination_is_opened_there(app: App) -> None:
-    app.bring("Eins.", "Zwei.")
-    page = app.open()
-    page.keyboard.press("s")
-    page.keyboard.press("1")
-    blocker = sqlite.driver().connect(app.site.folder / "medbertde.sqlite", isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
-    enter(page)
-    expect(page.locator(".ma-alert")).to_contain_text("Nicht gespeichert: Die Datenbank ist gerade")
-    blocker.execute("ROLLBACK")
-    blocker.close()
+    page, unlock = refused(app)
+    unlock()
     page.click("#annotate-schema >> text=CT-Thorax")
     expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für CT-Thorax")
     page.click("text=Befund ansehen")

@@ -76,6 +76,15 @@ def choose_caret(page: Page, word: str) -> None:
     raise AssertionError(f"the caret never came to {word}")
 
 
+def first_word_marked(app: App) -> Page:
+    """A report whose first word is marked for Erguss by keys."""
+    app.bring("Erguss links.")
+    page = app.open()
+    for key in ("e", "1", "e", "6", "Space"):
+        page.keyboard.press(key)
+    return page
+
+
 class TestMarking:
     def test_by_keyboard_several_words_and_overlapping_findings_also_after_emoji(self, app: App) -> None:
         app.bring(EMOJI)
@@ -118,13 +127,7 @@ class TestMarking:
         assert second[1] in "Pneu", "not snapped to the word"
 
     def test_a_mark_is_removed_by_its_chip_or_by_a_key_and_comes_back_with_undo(self, app: App) -> None:
-        app.bring("Erguss links.")
-        page = app.open()
-        page.keyboard.press("e")
-        page.keyboard.press("1")
-        page.keyboard.press("e")
-        page.keyboard.press("6")
-        page.keyboard.press("Space")
+        page = first_word_marked(app)
         expect(page.locator(".ma-chip")).to_have_count(1)
         page.keyboard.press("Delete")
         expect(page.locator(".ma-chip")).to_have_count(0)
@@ -134,13 +137,7 @@ class TestMarking:
         expect(page.locator(".ma-chip")).to_have_count(0)
 
     def test_a_chip_keeps_the_focus_and_a_click_that_has_begun_while_the_card_is_painted_anew(self, app: App) -> None:
-        app.bring("Erguss links.")
-        page = app.open()
-        page.keyboard.press("e")
-        page.keyboard.press("1")
-        page.keyboard.press("e")
-        page.keyboard.press("6")
-        page.keyboard.press("Space")
+        page = first_word_marked(app)
         chip = page.locator(".ma-chip")
         expect(page.locator(".ma-row[data-label=Erguss] .ma-count")).to_have_attribute("title", "1 markierte Stelle")
         chip.focus()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,7 @@ from medbertde.types import Rules, State
 from tests.launch import XRAY, free_port, launched
 from tests.ui.annotator import App, enter, expect_report, expect_saved, selected, value_of
 from tests.ui.conftest import Site
-
-CALLS = "**/component_server/"
+from tests.ui.late import CALLS, hold
 
 
 @pytest.fixture
@@ -35,27 +33,6 @@ def sql(app: App, statement: str) -> None:
     """Do something behind the app's back."""
     with app.site.services.database.write() as session:
         session.connection().exec_driver_sql(statement)
-
-
-def hold(page: Page, name: str) -> Callable[[], Route]:
-    """Calls of this server function wait; what comes back gives the next one, once it is there, to be let go."""
-    held: list[Route] = []
-
-    def on_call(route: Route) -> None:
-        if f'"{name}"' in (route.request.post_data or ""):
-            held.append(route)
-        else:
-            route.continue_()
-
-    def caught() -> Route:
-        for _ in range(200):
-            if held:
-                return held.pop(0)
-            page.wait_for_timeout(50)
-        raise AssertionError(f"{name} was never called")
-
-    page.route(CALLS, on_call)
-    return caught
 
 
 def own_schemas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -84,6 +61,19 @@ def values(app: App, key: str, label: str) -> list[State | None]:
     return [value for name, value, _ in app.history(key) if name == label]
 
 
+def saved_differently(app: App) -> tuple[Page, Page]:
+    """The same report in two windows: saved as present in the first, then as absent in the second, which is refused."""
+    app.bring("Eins.")
+    here, there = app.open(), app.open()
+    for page, key in ((here, "1"), (there, "3")):
+        expect_report(page, "Eins.")
+        page.keyboard.press("s")
+        page.keyboard.press(key)
+        enter(page)
+    expect_saved(here)
+    return here, there
+
+
 def test_two_tabs_of_one_person_get_different_reports(app: App) -> None:
     app.bring(*(f"Befund {number}." for number in range(1, 11)))
     first = app.open()
@@ -100,14 +90,7 @@ def test_two_tabs_of_one_person_get_different_reports(app: App) -> None:
 
 
 def test_two_browsers_of_one_person_with_the_same_report_ask_which_values_hold(app: App) -> None:
-    app.bring("Eins.")
-    here, there = app.open(), app.open()
-    for page, key in ((here, "1"), (there, "3")):
-        expect_report(page, "Eins.")
-        page.keyboard.press("s")
-        page.keyboard.press(key)
-        enter(page)
-    expect_saved(here)
+    _, there = saved_differently(app)
     expect(there.locator(".ma-alert")).to_contain_text("in einem anderen Fenster gespeichert")
     assert values(app, "r1", "Stauung") == [State.PRESENT]
     there.click("text=Meine Angaben hier gelten")
@@ -116,13 +99,7 @@ def test_two_browsers_of_one_person_with_the_same_report_ask_which_values_hold(a
 
 
 def test_what_was_saved_in_the_other_window_can_be_taken(app: App) -> None:
-    app.bring("Eins.")
-    here, there = app.open(), app.open()
-    for page, key in ((here, "1"), (there, "3")):
-        page.keyboard.press("s")
-        page.keyboard.press(key)
-        enter(page)
-    expect_saved(here)
+    _, there = saved_differently(app)
     there.click("text=Das dort Gespeicherte gilt")
     chosen = there.locator(".ma-row[data-label=Stauung] .ma-value[aria-pressed=true]")
     expect(chosen).to_have_attribute("data-state", "present")
@@ -131,13 +108,7 @@ def test_what_was_saved_in_the_other_window_can_be_taken(app: App) -> None:
 
 
 def test_what_was_saved_there_can_be_taken_while_another_examination_is_on_the_screen(app: App) -> None:
-    app.bring("Eins.")
-    here, there = app.open(), app.open()
-    for page, key in ((here, "1"), (there, "3")):
-        page.keyboard.press("s")
-        page.keyboard.press(key)
-        enter(page)
-    expect_saved(here)
+    _, there = saved_differently(app)
     expect(there.locator(".ma-alert")).to_contain_text("in einem anderen Fenster gespeichert")
     there.click("#annotate-schema >> text=CT-Thorax")
     expect(there.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für CT-Thorax")

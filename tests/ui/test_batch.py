@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gradio.utils import get_upload_folder
@@ -124,12 +125,12 @@ def test_a_batch_that_fails_half_way_does_not_look_as_if_it_went_on(
     plain = bulk.classify
     calls: list[int] = []
 
-    def failing(*words: object, **more: object) -> object:
+    def failing(*words: Any, **more: Any) -> Any:
         calls.append(1)
         if len(calls) > 3:
             raise UserError("Das Modell ist weg.", "The model is gone.")
         time.sleep(0.6)
-        return plain(*words, **more)  # type: ignore[arg-type]
+        return plain(*words, **more)
 
     monkeypatch.setattr(bulk, "classify", failing)
     page = opened(site)

@@ -90,12 +90,8 @@ def test_a_sentence_that_adds_nothing_opens_into_words_that_are_computed_then_an
     )  # they are kept with the answer
 
 
-def test_a_sentence_says_that_its_words_are_coming_and_nothing_else_moves(
-    own_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own_site.services.runtime.swap(XRAY, tiny.classifier_folder(tmp_path / "m", reads=Reads.SENTENCES))
-    label, numbers = left_out(own_site)
-    page = explained(own_site.open("Klassifikation"), label)
+def words_that_wait(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """The words of a sentence are computed once this is set."""
     asked, real = threading.Event(), reading.with_words
 
     def slow(*args: Any, **options: Any) -> Any:
@@ -103,6 +99,16 @@ def test_a_sentence_says_that_its_words_are_coming_and_nothing_else_moves(
         return real(*args, **options)
 
     monkeypatch.setattr(reading, "with_words", slow)
+    return asked
+
+
+def test_a_sentence_says_that_its_words_are_coming_and_nothing_else_moves(
+    own_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_site.services.runtime.swap(XRAY, tiny.classifier_folder(tmp_path / "m", reads=Reads.SENTENCES))
+    label, numbers = left_out(own_site)
+    page = explained(own_site.open("Klassifikation"), label)
+    asked = words_that_wait(monkeypatch)
     below, sentence = page.locator(f"{EVIDENCE} .mb-detail"), page.locator(f"{EVIDENCE} .mb-sentence").nth(numbers[0])
     sentence.click()
     expect(sentence).to_have_attribute("aria-busy", "true")
@@ -121,13 +127,7 @@ def test_a_sentence_opened_while_another_one_still_waits_gets_its_words_too(
     own_site.services.runtime.swap(XRAY, tiny.classifier_folder(tmp_path / "m", reads=Reads.SENTENCES))
     label, numbers = left_out(own_site, at_least=2)
     page = explained(own_site.open("Klassifikation"), label)
-    asked, real = threading.Event(), reading.with_words
-
-    def slow(*args: Any, **options: Any) -> Any:
-        assert asked.wait(20)
-        return real(*args, **options)
-
-    monkeypatch.setattr(reading, "with_words", slow)
+    asked = words_that_wait(monkeypatch)
     sentences = [page.locator(f"{EVIDENCE} .mb-sentence").nth(number) for number in numbers[:2]]
     for sentence in sentences:
         sentence.click()
