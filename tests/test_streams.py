@@ -12,27 +12,33 @@ from medbertde.ui.streams import Streams
 
 TASKS: list[asyncio.Task[None]] = []  # so that none is collected while it runs
 END = b'data: {"msg":"close_stream"}\n\n'
+STEP, COMPLETE = b'data: {"msg":"process_generating"}\n\n', b'data: {"msg":"process_completed"}\n\n'
 
 
 class App:
     """Answers each call with the next list of chunks, as a stream of its own."""
 
-    def __init__(self, *answers: list[bytes]) -> None:
-        self.answers = list(answers)
+    def __init__(self, *answers: list[bytes], pause_s: float = 0) -> None:
+        self.answers, self.pause_s = list(answers), pause_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for chunk in self.answers.pop(0):
+            await asyncio.sleep(self.pause_s)
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def served(
-    app: App, *, patience_s: float, on_body: Callable[[Streams, bytes], None] = lambda *_: None
+    app: App,
+    *,
+    patience_s: float = 0.01,
+    step_s: float = 5,
+    on_body: Callable[[Streams, bytes], None] = lambda *_: None,
 ) -> list[Message]:
     """What the browser gets; `on_body` sees each chunk as it goes out."""
     sent: list[Message] = []
-    streams = Streams(patience_s)
+    streams = Streams(patience_s, step_s=step_s)
 
     async def send(message: Message) -> None:
         sent.append(message)
@@ -81,6 +87,20 @@ def test_a_question_of_another_page_or_before_the_end_keeps_nothing_open() -> No
 
 def test_an_answer_without_an_end_is_passed_on_as_it_is() -> None:
     assert body(served(App([b"refused"]), patience_s=5)) == b"refused"
+
+
+def test_the_last_step_of_an_answer_comes_together_with_the_word_that_it_is_complete() -> None:
+    sent = served(App([b"one", STEP, STEP, COMPLETE, END]))
+    assert [message["body"] for message in sent[1:]] == [b"one", STEP, STEP + COMPLETE, END]
+
+
+def test_a_step_that_nothing_follows_for_a_while_comes_by_itself() -> None:
+    sent = served(App([STEP, COMPLETE, END], pause_s=0.2), step_s=0.02)
+    assert [message["body"] for message in sent[1:]] == [STEP, COMPLETE, END]
+
+
+def test_a_step_whose_answer_breaks_off_goes_out_with_the_last_piece() -> None:
+    assert body(served(App([b"one", STEP]))) == b"one" + STEP
 
 
 def test_a_question_that_crosses_with_the_end_is_confirmed_after_the_browser_has_read_that() -> None:

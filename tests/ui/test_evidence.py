@@ -239,6 +239,22 @@ def test_another_threshold_and_another_model_are_set_beside_the_answer(
     expect(page.locator("#second-card .mb-by").nth(1)).to_contain_text("Modell: other@")
 
 
+def test_a_click_on_another_finding_right_after_an_explanation_is_answered(site: Site) -> None:
+    page = site.open("Klassifikation")
+    page.fill("#read-text textarea", TEXT)
+    page.click("#read-run")
+    expect(page.locator("#read-findings button")).to_have_count(13)
+    page.evaluate(
+        """() => new MutationObserver((_changes, observer) => {
+            if (!document.querySelector("#read-evidence .mb-report")) return;
+            observer.disconnect();
+            setTimeout(() => document.querySelector("#read-findings button[data-label=ZVK]").click(), 20);
+        }).observe(document.querySelector("#read-evidence"), { childList: true, subtree: true })"""
+    )
+    page.click("#read-findings button[data-label=Erguss]")
+    expect(page.locator(f"{EVIDENCE} h3")).to_contain_text("Zentraler Venenkatheter – was für „")
+
+
 def test_a_long_explanation_shows_how_far_it_is_and_can_be_cancelled(
     own_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
