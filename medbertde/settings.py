@@ -135,6 +135,11 @@ class Settings:
             return False
 
     @property
+    def uploads(self) -> Path:
+        """The folder of the files that browsers bring and fetch."""
+        return self.var / "uploads"
+
+    @property
     def runs(self) -> Path:
         """The folder of the training runs."""
         return self.var / "runs"

@@ -28,7 +28,7 @@ from medbertde.services.access import Caller
 from medbertde.services.accounts import Accounts
 from medbertde.settings import Settings
 from medbertde.types import Role
-from medbertde.ui import server_routes
+from medbertde.ui import server_routes, uploads
 from medbertde.ui.guard import Guard
 from medbertde.ui.hub_sign_in import add_hub_sign_in
 from medbertde.ui.layout import build_page
@@ -68,7 +68,8 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory, tiny_mlm_folder: Path) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("server")
     cache = pytest.MonkeyPatch()
-    cache.setenv("GRADIO_TEMP_DIR", str(folder / "cache"))
+    cache.setenv(uploads.VARIABLE, "")
+    uploads.keep_in(folder / "cache")
     settings = Settings(var=folder, port=free_port(), profile="server", max_upload_mb=1, metrics_token="zahlen")
     services = open_services(settings, shipped={"fill_mask": str(tiny_mlm_folder)}, busy_timeout_s=5)
     for name, role in ROLES.items():

@@ -13,7 +13,18 @@ from medbertde import terms as terms_of_use
 from medbertde.services import Services
 from medbertde.settings import Profile
 from medbertde.types import Role
-from medbertde.ui import about, annotate, classify, endpoints, fill_mask, manage, model_choice, switch, training
+from medbertde.ui import (
+    about,
+    annotate,
+    classify,
+    endpoints,
+    fill_mask,
+    manage,
+    model_choice,
+    switch,
+    training,
+    uploads,
+)
 from medbertde.ui.header import ACCOUNT, FILL_THE_GAP, RESEARCH, header_line, problems, who_line
 from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE, caller
@@ -49,7 +60,7 @@ class _Tabs:
 def build_page(services: Services) -> gr.Blocks:
     """The page over these services. Each visitor starts in the configured language, or in the one chosen last."""
     words = Words(services.settings.language)
-    with gr.Blocks(title="medbertde", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    with gr.Blocks(title="medbertde", analytics_enabled=False, delete_cache=(600, uploads.KEPT_S)) as page:
         endpoints.build(services)  # first: Gradio gives a name to whoever asks for it first
         frame = _frame(services, words)
         tabs = _tabs(services, words, frame)
