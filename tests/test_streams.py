@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from anyio.from_thread import start_blocking_portal
@@ -34,9 +35,10 @@ def served(
     *,
     patience_s: float = 0.01,
     step_s: float = 5,
+    stays: bool = True,
     on_body: Callable[[Streams, bytes], None] = lambda *_: None,
 ) -> list[Message]:
-    """What the browser gets; `on_body` sees each chunk as it goes out."""
+    """What the browser gets, which leaves at once unless it `stays`; `on_body` sees each chunk as it goes out."""
     sent: list[Message] = []
     streams = Streams(patience_s, step_s=step_s)
 
@@ -45,8 +47,10 @@ def served(
         on_body(streams, message.get("body", b""))
         await asyncio.sleep(0)  # what was asked is heard
 
+    requests = [] if stays else [{"type": "http.request"}, {"type": "http.disconnect"}]
+
     async def receive() -> Message:
-        return {"type": "http.disconnect"}
+        return requests.pop(0) if requests else await asyncio.Future()
 
     with start_blocking_portal() as portal:  # a loop of its own: the browser tests have one running in this thread
         portal.call(streams.serve, app, {"type": "http"}, receive, send, "page")
@@ -85,6 +89,12 @@ def test_a_question_of_another_page_or_before_the_end_keeps_nothing_open() -> No
     assert body(served(App([b"one", END]), patience_s=0.01, on_body=ask_too_early)) == b"one" + END
 
 
+def test_nothing_is_held_open_for_a_browser_that_has_left() -> None:
+    before = time.monotonic()
+    assert body(served(App([b"one", END]), patience_s=60, stays=False)) == b"one" + END
+    assert time.monotonic() - before < 30
+
+
 def test_an_answer_without_an_end_is_passed_on_as_it_is() -> None:
     assert body(served(App([b"refused"]), patience_s=5)) == b"refused"
 
@@ -119,7 +129,7 @@ def test_a_question_that_crosses_with_the_end_is_confirmed_after_the_browser_has
                 order.append("read")
 
         async def receive() -> Message:
-            return {"type": "http.disconnect"}
+            return await asyncio.Future()
 
         await streams.serve(App([b"one", END]), {"type": "http"}, receive, send, "page")
         await confirmed[0]

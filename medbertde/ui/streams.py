@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,7 +47,7 @@ class Streams:
         stream = _Stream(send, more.clear, self._step_s)
         try:
             await app(dict(scope), receive, stream.send)
-            while stream.end and await self._in_time(more):
+            while stream.end and await self._in_time(more, receive):
                 stream.end = b""
                 await app(dict(scope), receive, stream.send)
         finally:
@@ -72,10 +71,19 @@ class Streams:
 
         asyncio.get_running_loop().call_later(self._crossing_s, forget)
 
-    async def _in_time(self, more: asyncio.Event) -> bool:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(more.wait(), self._patience_s)
+    async def _in_time(self, more: asyncio.Event, receive: Receive) -> bool:
+        """Whether a question comes before the patience ends or the browser leaves."""
+        waiting = [asyncio.create_task(more.wait()), asyncio.create_task(_disconnected(receive))]
+        await asyncio.wait(waiting, timeout=self._patience_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
         return more.is_set()
+
+
+async def _disconnected(receive: Receive) -> bool:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    return True
 
 
 class _Stream:
