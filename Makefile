@@ -17,9 +17,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 run: .venv/.run  ## the app on 127.0.0.1:7860 (PORT overrides)
 	$(BIN)/python app.py
 
+# Test processes: half as many again as cores, because those of the page wait for the browser most of the time.
+TESTERS ?= $(shell $(PYTHON) -c 'import os; print(min(12, 3 * len(os.sched_getaffinity(0)) // 2))')
+
 test: export OMP_NUM_THREADS = 1
-test: .venv/.test check  ## formatter, linter, types, then all tests, a file at a time on each core
-	$(BIN)/python -m pytest -n auto --dist loadfile
+test: .venv/.test check  ## formatter, linter, types, then all tests, a file at a time in each process
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
 
 check: .venv/.test  ## what CI checks before the tests
 	$(BIN)/ruff format --check .
@@ -60,29 +63,43 @@ build/medbertde-mini.done: build/tokenizer.done
 	rm -rf data/models/medbertde-mini && cp -r build/medbertde-mini data/models
 	touch $@
 
-# One fine-tuning: $(call fine_tune,schema with a hyphen,recipe,seed).
+# One fine-tuning: $(call fine_tune,schema with a hyphen,recipe,seed and number,number of the run it goes on from).
 define fine_tune
 	mkdir -p build/mini-$(1)-$(3)
-	sed 's/"seed": [0-9]*/"seed": $(3)/' train/recipes/mini-$(2).json > build/mini-$(1)-$(3)/config.json
+	sed 's/"seed": [0-9]*/"seed": $(3)/; s#build/mini-$(1)-1/#build/mini-$(1)-$(4)/#' train/recipes/mini-$(2).json \
+		> build/mini-$(1)-$(3)/config.json
 	cp $(REPORTS)/$(subst -,_,$(1)).jsonl build/mini-$(1)-$(3)/labels.jsonl
 	$(BIN)/python -m train.finetune build/mini-$(1)-$(3) --threads 1
-	touch $@
 endef
 
-# A first fine-tuning, two that go on from it, and the mean of the three, which goes to the embedded models.
+# The mean of runs: $(call mean,schema with a hyphen,folder,numbers of the runs).
+define mean
+	rm -rf $(2) && mkdir $(2)
+	cp build/mini-$(1)-1/config.json build/mini-$(1)-1/labels.jsonl $(2)
+	$(BIN)/python -m train.soup $(2) $(foreach run,$(3),build/mini-$(1)-$(run)/checkpoint) --threads 1
+endef
+
+# A first fine-tuning, two that go on from it, one that goes on from the mean of the three; the mean of the last three
+# goes to the embedded models.
 build/mini-%-1.done: build/medbertde-mini.done
-	$(call fine_tune,$*,$*,1)
+	$(call fine_tune,$*,$*,1,1)
+	touch $@
 
 build/mini-%-2.done: build/mini-%-1.done
-	$(call fine_tune,$*,$*-on,2)
+	$(call fine_tune,$*,$*-on,2,1)
+	touch $@
 
 build/mini-%-3.done: build/mini-%-1.done
-	$(call fine_tune,$*,$*-on,3)
+	$(call fine_tune,$*,$*-on,3,1)
+	touch $@
 
-build/mini-%.done: build/mini-%-2.done build/mini-%-3.done
-	rm -rf build/mini-$* && mkdir build/mini-$*
-	cp build/mini-$*-1/config.json build/mini-$*-1/labels.jsonl build/mini-$*
-	$(BIN)/python -m train.soup build/mini-$* $(foreach run,1 2 3,build/mini-$*-$(run)/checkpoint) --threads 1
+build/mini-%-4.done: build/mini-%-2.done build/mini-%-3.done
+	$(call mean,$*,build/mini-$*-mean,1 2 3)
+	$(call fine_tune,$*,$*-on,4,mean)
+	touch $@
+
+build/mini-%.done: build/mini-%-4.done
+	$(call mean,$*,build/mini-$*,2 3 4)
 	rm -rf data/models/mini-$* && cp -r build/mini-$*/checkpoint data/models/mini-$*
 	touch $@
 

@@ -19,20 +19,41 @@ MASK = "[MASK]"
 _WORD = re.compile(r"\w+(?:[-./'’]\w+)*|[^\w\s]")
 _INVISIBLE = re.compile("[\x01-\x08\x0e-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _BROKEN = re.compile("[\x00\ud800-\udfff]")
+_SPACE = re.compile("[\xa0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # from Word, PDF and HTML
 _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")  # \x0b: a line break within a paragraph, from Word
 _NAME = re.compile(r"[\w:.?+-]{1,40}")
 _SENTENCE_END = re.compile(r"(?<![.!?:])[.!?:]++[\"“”)]*+(?=\s+\S)|\n+")
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(/])(?:[A-Za-zÄÖÜäöü]|bds|ca|bzw|ggf|evtl|vgl|re|li|inkl|exkl|max|min|mind|ehem|sog|usw|etc|Nr|Abb|Tab|St|"
-    r"Str|Dr|Prof|Hr|Fr|med|chron|akut|rechtss|linkss|beids|Pat|Lj|LWK|BWK|HWK|Seg|cran|kran|kaud|caud|lat|dors|ventr|"
-    r"path|unauff|fragl|Lungenf|gering|Vd|Va|Ausschl|wg|insb|insbes|entspr|bzgl|bes|lt|zw|Vgl|susp|Vv|Aa|Lig|Proc|"
-    r"sup|inf|int|ext|ant|post|prox|dist|m\.\s?E|[ZS]t?\.\s?[np]|[VD]\.\s?[ad]|i\.\s?[RS]\.\s?[devm]|"
-    r"[aoidzu]\.\s?[A-Za-zÄÖÜäöü])\.$"
+_SHORTENED = (  # a capital letter in front only where a sentence begins: "Evtl. Infiltrat", but "Bronchial-Ca."
+    "akut|anamn|apik|asc|atyp|ausged|ausgepr|Ausschl|axill|beg|beids|bek|bes|bzgl|bzw|bds|ca|caud|chir|chron|cran|"
+    "desc|deutl|diff|dist|dors|dtl|ehem|einschl|entspr|entz|ev|evtl|exkl|ext|fragl|geb|ger|gering|ggf|größ|gröss|"
+    "hil|histolog|infrahil|inf|inkl|insb|insbes|int|interst|intraop|jähr|kaud|kl|klin|kontralat|konfl|kran|lat|li|"
+    "linkss|lok|lt|Lungenf|max|med|mediast|mediastin|min|mind|mögl|nennensw|neoadj|osteolyt|parapneum|path|pathol|"
+    "patholog|perihil|plötzl|pneum|pneumon|post|postop|postst|präop|progr|prox|pulm|radiol|re|rechtss|relev|resp|"
+    "retrokard|rez|rezid|sämtl|segm|seitl|sign|signif|sog|subpl|subsegm|sup|susp|techn|tel|umschr|unauff|uräm|"
+    "ventr|vereinz|vermutl|vgl|vorbek|wahrsch|wesentl|wg|zentr|zentrilob|zusätzl|zw|zyl|zylindr"
 )
+_NAMED = "Aa|Abb|BWK|Dig|Dr|Fr|Hr|HWK|Lig|Lj|LWK|Nr|Pat|Proc|Prof|Seg|St|Stad|Str|Tab|Va|Vd|Vv|etc|usw"
+_SPACED = r"m\.\s?E|[ZS]t?\.\s?[np]|[VD]\.\s?[ad]|i\.\s?[RS]\.\s?[devm]|[aoidzu]\.\s?[A-Za-zÄÖÜäöü]|[A-Za-zÄÖÜäöü]"
+_ABBREVIATION = re.compile(
+    rf"(?:(?:^|[\s(/])(?:{_SPACED}|{_NAMED}|{_SHORTENED})|(?:^\W*|[:|•]\s*)(?i:{_SHORTENED}))\.$"
+)
+_UNFINISHED = re.compile(r"\s*(?:Kein\w*|Ohne)(?:[\s,./]+[a-zäöüß]\w*)+\.")  # as long as no noun has come
+_GOOD = re.compile(r"[A-ZÄÖÜ][\w-]+\s+o\.\s?(?:p\.\s?)?B\.$")
+_DENIED_SIDE = re.compile(  # ends a sentence ("Kein Erguss re. Pneu li.") unless a place or the like comes next
+    r"\b(?:[Kk]ein(?:e[nmrs]?)?|[Oo]hne)(?:\s+[\w-]+){0,4}?\s+[A-ZÄÖÜ][\w-]+\s+(?:re|li|bds|beids|i\.\s?v)\.$"
+)
+_AFTER_SIDE = re.compile(
+    r"\s*(?:\d|[OUM][LFG]\b|MOF\b|S\s?\d|[IVX]+\b(?!\.)|DD\b|[A-Z]\.(?!\s?[an]\.)|KM\b|Kontrastm|Vena|Arteria|V[JSC][ICS]|OK\b|Ø|Mittel-|Jug|Subcl|"
+    r"\w*(?:lappens?|feld(?:er|es)?|lunge|hilus|hemithorax|segments?|sinus|winkels?|recessus|zwerchfells?|ventrikels?|"
+    r"vorhofs?|nieren?|mamma|brust|seite|hälfte|arm|schulter|axilla|[ck]lavi[ck]ula|rippen?|bronchus|randes|rand|spitze|"
+    r"apex|hals|hüfte|femur|humerus|s[ck]apula|spalt|lingula|basis)\b)",
+    re.IGNORECASE,
+)
+_DENIAL = re.compile(r"\s+(?:Kein(?:e[nmrs]?)?|Ohne)\b")
 _NUMBER = re.compile(r"(?:^|\W)\d{1,2}\.$")
 _LIST_NUMBER = re.compile(r"\W*\d{1,2}\.")
 _VISIBLE = re.compile(r"\S")
-LONGEST_ABBREVIATION = 24  # characters looked at before a stop; every abbreviation below is shorter
+LONGEST_ABBREVIATION = 48  # characters looked at before a stop; every abbreviation with the word before it is shorter
 _COUNTED = re.compile(
     r"\s*(?:\d|und\b|bis\b|Rippe|ICR|BWK|LWK|HWK|Interkostal|Lebens|Tag|Woche|Monat|Januar|Februar|März|April|"
     r"Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jänner|postoperativ)"
@@ -76,7 +97,7 @@ def unify(text: str) -> str:
             "The text contains unreadable characters (a null byte or broken characters). Please copy it again from its "
             "source or save it as UTF-8.",
         )
-    text = _INVISIBLE.sub("", _LINE_END.sub("\n", text))
+    text = _SPACE.sub(" ", _INVISIBLE.sub("", _LINE_END.sub("\n", text)))
     return unicodedata.normalize("NFC", text)
 
 
@@ -140,9 +161,9 @@ def words(text: str) -> Iterator[tuple[int, int]]:
 def sentences(text: str) -> list[tuple[int, int]]:
     """Spans of the sentences; line breaks end one, German abbreviations and ordinals ("8. Rippe") do not.
 
-    >>> text = "Z. n. ZVK-Anlage re. Kein Pneu. V. a. Infiltrat bds. basal."
+    >>> text = "Z. n. ZVK-Anlage re. Kein Pneu. Evtl. Infiltrat bds. basal. Keine pulm. Rundherde."
     >>> [text[a:b] for a, b in sentences(text)]
-    ['Z. n. ZVK-Anlage re. Kein Pneu.', 'V. a. Infiltrat bds. basal.']
+    ['Z. n. ZVK-Anlage re.', 'Kein Pneu.', 'Evtl. Infiltrat bds. basal.', 'Keine pulm. Rundherde.']
     """
     spans, start = [], 0
     for match in _SENTENCE_END.finditer(text):
@@ -162,7 +183,16 @@ def _continues(text: str, start: int, end: int) -> bool:
     following = _VISIBLE.search(text, end)
     if following is None or following.group().islower() or following.group() in ",;)":
         return True
-    return bool(_ABBREVIATION.search(head) or (_NUMBER.search(head) and _COUNTED.match(text, end)))
+    if _DENIAL.match(text, end) or (following.group().isupper() and _closes(head, text, end)):
+        return False
+    if _ABBREVIATION.search(head) or _UNFINISHED.fullmatch(head):
+        return True
+    return bool(_NUMBER.search(head) and _COUNTED.match(text, end))
+
+
+def _closes(head: str, text: str, end: int) -> bool:
+    """Whether the abbreviation that ends `head` stands last: "Herz o. B. Lunge frei", "Kein Erguss re. Pneu li."."""
+    return bool(_GOOD.search(head) or (_DENIED_SIDE.search(head) and not _AFTER_SIDE.match(text, end)))
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

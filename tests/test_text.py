@@ -56,6 +56,7 @@ def test_a_null_byte_or_a_lone_surrogate_is_refused(text: str) -> None:
         ("Pneumo\xadthorax", "Pneumothorax"),
         ("\ufeffKein\u200b Er\x07guss", "Kein Erguss"),
         ("links\u202egedreht\u202c", "linksgedreht"),
+        ("Kein\xa0Erguss, 3\u202fcm", "Kein Erguss, 3 cm"),
         ("Herz\tnormal\n\nLunge", "Herz\tnormal\n\nLunge"),
         ("Rundherd <5 mm 🫁", "Rundherd <5 mm 🫁"),
     ],
@@ -121,10 +122,44 @@ def test_a_message_repeats_a_name_but_never_a_piece_of_text() -> None:
         "Hämatothorax i. R. d. Traumas, St.p. Sturz.",
         "Spitze V. cava sup. Port.",
         "Stenose der LAD prox. RIVA-Verlauf, bzgl. Herzkatheter.",
+        "Keine pulm. Rundherde.",
+        "Kein wesentl. / nennensw. / größ. Erguss.",
+        "Keine vergr. Lymphknoten.",
+        "Zunahme des bek. Pleuraergusses.",
+        "Evtl. Infiltrat rechts basal.",
+        "- Fragl. Rundherd links.",
+        "DD: Vermutl. Atelektase.",
+        "Ca. 3 cm großer Herd.",
+        "Bds. Ergüsse.",
+        "Nach i.v. Kontrastmittelgabe unauffällig.",
+        "Infiltrat re. Oberlappen.",
+        "Erguss li. DD Atelektase.",
+        "ZVK li. V. subclavia.",
+        "Infiltrat li. > re. und Erguss li. 3 cm.",
     ],
 )
 def test_abbreviations_and_ordinals_do_not_end_a_sentence(whole: str) -> None:
     assert [whole[start:end] for start, end in sentences(whole)] == [whole]
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "Kein Erguss re.|Pneumothorax li. ZVK re.",
+        "Kein Erguss bds.|Infiltrat re.|Kein Pneu.",
+        "Keine Lungenembolie nach KM i.v.|Pleuraerguss rechts.",
+        "Aortendissektion Typ A.|Kein Perikarderguss.",
+        "Herz o. B.|Lunge o.B.|Skelett frei.",
+        "Keine größeren Ergüsse bds.|V. a. Stauung.",
+        "Kein Erguss, OL re. Narben.",
+        "Bronchial-Ca.|Metastasen bekannt.",
+        "Zeichen der chron. Stauung.|Erguss? Keine.|Herz normal.",
+    ],
+)
+def test_an_abbreviation_at_the_end_of_a_statement_ends_it(whole: str) -> None:
+    text = whole.replace("|", " ")
+    found = [text[start:end] for start, end in sentences(text)]
+    assert "|".join(found) == whole.replace("? Keine", "?|Keine")
 
 
 def test_line_breaks_and_stops_end_a_sentence() -> None:

@@ -162,8 +162,8 @@ def test_names_are_masked_unless_they_shall_stay(tmp_path: Path) -> None:
 def test_sentences_can_stand_on_lines_of_their_own(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "a.jsonl", ["Z. n. ZVK-Anlage re. Kein Pneu. V. a. Infiltrat bds. basal."])
     (found,), rows = run(tmp_path / "out", source, sentence_lines=True)
-    assert texts_of(rows) == ["Z. n. ZVK-Anlage re. Kein Pneu.\nV. a. Infiltrat bds. basal."]
-    assert (found.sentences, found.words) == (2, 11)
+    assert texts_of(rows) == ["Z. n. ZVK-Anlage re.\nKein Pneu.\nV. a. Infiltrat bds. basal."]
+    assert (found.sentences, found.words) == (3, 11)
 
 
 # ------------------------------------------------------------------------------------------------- duplicates
@@ -310,6 +310,27 @@ def test_a_bad_file_gets_a_clear_sentence_and_leaves_nothing(
     with pytest.raises(InvalidFile, match=sentence):
         run(tmp_path / "results" / "out", str(write(tmp_path / name, data)))
     assert {path.name for path in tmp_path.rglob("*")} <= {name, "results"}
+
+
+def archive(path: Path, *, method: int | None = None, cut: bool = False) -> Path:
+    """An archive of one text: said to be packed by another method, or with its content cut off."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.txt", " ".join(TEXTS))
+    data = bytearray(path.read_bytes())
+    if cut:
+        start = 30 + len("a.txt")
+        data[start : start + 4] = b"\xff\xff\xff\xff"
+    if method is not None:
+        listed = data.index(b"PK\x01\x02")
+        data[8], data[listed + 10] = method, method
+    return write(path, bytes(data))
+
+
+def test_an_archive_packed_otherwise_or_damaged_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InvalidFile, match="packed by a method that is not read"):
+        run(tmp_path / "out", str(archive(tmp_path / "deflate64.zip", method=9)))
+    with pytest.raises(InvalidFile, match="is damaged"):
+        run(tmp_path / "out", str(archive(tmp_path / "kaputt.zip", cut=True)))
 
 
 @pytest.mark.parametrize("place", ["fehlt.jsonl", "no such place", "a/b/c"])
