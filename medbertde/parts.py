@@ -47,14 +47,15 @@ def divide(
 ) -> Parts:
     """Divide reports by their hash; where `test` is given, it replaces the share that would be held out.
 
-    Nothing is learnt from a report of the test part, nor from a copy of it or another report of its family, wherever
-    it comes from. A report that is both own and replayed counts once, with its own labels. Statements are learnt from
-    beside the replayed reports; thresholds are for reports, so validation is without them. Without any validation
-    report the training reports take that part.
+    Nothing is learnt from a report of the test part or of a project's fixed test part, nor from a copy of it or another
+    report of its family, wherever it comes from. A report that is both own and replayed counts once, with its own
+    labels. Statements are learnt from beside the replayed reports; thresholds are for reports, so validation is without
+    them. Without any validation report the training reports take that part.
     """
     share = test_share if test is None else 0.0
     held_out = [record for record in own if part_of(record, share, 0.0) == "test"] if test is None else list(test)
-    tested, given = _identities(held_out), _identities(own)
+    fixed = [record for record in (*own, *replay, *statements) if is_fixed_test(record)]
+    tested, given = _identities([*held_out, *fixed]), _identities(own)
     known = [record for record in own if not _identities([record]) & tested]
     added = [record for record in replay if not _identities([record]) & (tested | given)]
     learnt, kept = _hold_back(known, share, validation_share)
@@ -76,13 +77,18 @@ def _hold_back(
     return learnt, validation
 
 
+def is_fixed_test(record: ReportRecord) -> bool:
+    """Whether a project keeps this report for measuring."""
+    return record.meta.get("split") == "test"
+
+
 def part_of(record: ReportRecord, test_share: float, validation_share: float) -> str:
     """The part of a report (test, validation or train), fixed by the hash of its family (else of its text).
 
     The same report falls into the same part in every run, so a held-out report never becomes a training one. Reports
     of a project's fixed test part say so (`meta["split"]`).
     """
-    if record.meta.get("split") == "test":
+    if is_fixed_test(record):
         return "test"
     family = record.meta.get("family") or content_hash(record.text)
     place = int(hashlib.sha256(family.encode()).hexdigest()[:8], 16) / 0x1_0000_0000

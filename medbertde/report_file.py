@@ -45,11 +45,15 @@ NumberedRow = tuple[int, "Mapping[str, Any] | Notice"]
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a file: its number (from 1, without a header) and either the record or what is wrong with it."""
+    """One row of a file: its number (from 1, without a header) and either the record or what is wrong with it.
+
+    `source` is what a row of a text corpus says of where it comes from, beside its `meta`.
+    """
 
     number: int
     record: ReportRecord | None = None
     fault: Notice | None = None
+    source: str = ""
 
 
 def read_reports(name: str, data: bytes, *, schema: Schema | None = None, max_chars: int = MAX_CHARS) -> Iterator[Row]:
@@ -174,7 +178,7 @@ def _csv_row(names: list[str], cells: list[str]) -> Mapping[str, Any] | Notice:
     exported = json_object(row.get("meta", ""))
     if exported is not None:
         del row["meta"]
-    return {**known, "labels": labels, "meta": {**row, **(exported or {})}}
+    return {**known, "labels": labels, "meta": {**row, **(exported or {})}, "source": row.get("source")}
 
 
 def _txt_rows(text: str) -> Iterator[NumberedRow]:
@@ -186,7 +190,7 @@ def check_row(number: int, raw: Mapping[str, Any] | Notice, schema: Schema | Non
     if isinstance(raw, Notice):
         return Row(number, fault=raw)
     try:
-        return Row(number, record=_record(raw, schema, max_chars))
+        return Row(number, record=_record(raw, schema, max_chars), source=str(raw.get("source") or ""))
     except UserError as error:
         return Row(number, fault=Notice(type(error).__name__, error.de, error.en))
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from medbertde.types import UserError
+from medbertde.user_names import RULE_DE, RULE_EN, is_free_to_choose
 
 ROOT = Path(__file__).parent.parent
 PREFIX = "MEDBERTDE_"
@@ -101,6 +102,12 @@ class Settings:
         _require("deidentification_by", self.deidentification_by, self.deidentification_by in ways, ", ".join(ways))
         for name in ("max_chars", "max_upload_mb", "max_import_rows", "max_queue"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "> 0")
+        if not is_free_to_choose(self.annotator):
+            found = self.annotator[:40]
+            raise UserError(
+                f"Die Einstellung {PREFIX}ANNOTATOR ist „{found}“. {RULE_DE}",
+                f"The setting {PREFIX}ANNOTATOR is “{found}”. {RULE_EN}",
+            )
         longest = {"lease_minutes": _YEAR_MINUTES, "session_idle_minutes": _YEAR_MINUTES, "session_hours": _YEAR_HOURS}
         for name, most in longest.items():
             _require(name, getattr(self, name), 1 <= getattr(self, name) <= most, f"1 … {most}")

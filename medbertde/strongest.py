@@ -5,7 +5,8 @@ Core: pure functions over words and texts; knows neither models nor who marks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
 
 from medbertde.text import sentences
 from medbertde.types import AttributedWord
@@ -32,7 +33,8 @@ def strongest_spans(text: str, words: Sequence[AttributedWord]) -> tuple[Span, .
     """
     chosen = _fewest(words)
     groups: list[list[int]] = []
-    of_word = _sentence_of(text, words)
+    bounds = sentences(text)
+    of_word = _sentence_of(bounds, words)
     for at in chosen:
         near = groups and at - groups[-1][-1] <= 1 + BRIDGED and of_word[at] == of_word[groups[-1][-1]]
         if near:
@@ -41,7 +43,8 @@ def strongest_spans(text: str, words: Sequence[AttributedWord]) -> tuple[Span, .
             groups.append([at])
     groups.sort(key=lambda group: -sum(words[at].score for at in group))
     spans = [(words[group[0]].start, words[group[-1]].end) for group in groups[:MOST_SPANS]]
-    return tuple(sorted(_without_stop(text, span) for span in spans))
+    ends = {end for _, end in bounds}
+    return tuple(sorted(_without_stop(text, ends, span) for span in spans))
 
 
 def _fewest(words: Sequence[AttributedWord]) -> list[int]:
@@ -56,16 +59,15 @@ def _fewest(words: Sequence[AttributedWord]) -> list[int]:
     return sorted(chosen)
 
 
-def _sentence_of(text: str, words: Sequence[AttributedWord]) -> list[int]:
-    """For each word the number of the sentence that it begins in."""
-    starts = [start for start, _ in sentences(text)]
-    return [sum(start <= word.start for start in starts) for word in words]
+def _sentence_of(bounds: Sequence[Span], words: Sequence[AttributedWord]) -> list[int]:
+    """For each word the number of the sentence that it begins in; `bounds`: the spans of the sentences."""
+    starts = [start for start, _ in bounds]
+    return [bisect_right(starts, word.start) for word in words]
 
 
-def _without_stop(text: str, span: Span) -> Span:
-    """The span without the full stop of its sentence."""
+def _without_stop(text: str, ends: Collection[int], span: Span) -> Span:
+    """The span without the full stop of its sentence; `ends`: where the sentences end."""
     start, end = span
-    ends = {sentence_end for _, sentence_end in sentences(text)}
     return (start, end - 1) if end in ends and text[end - 1] in ".:;," and end - 1 > start else span
 
 

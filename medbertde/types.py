@@ -498,11 +498,17 @@ class LabelRevision:
 
 @dataclass(frozen=True)
 class QueueProgress:
-    """How many reports of a schema one annotator has finished, and how many all together."""
+    """How many readings of a project one annotator has done, how many all together, and how many it asks for.
+
+    `several`: the project lets several people read a report, so that there are more readings than reports. `skipped`:
+    how many reports this annotator has put aside that still wait for them.
+    """
 
     done_by_user: int
     done: int
     total: int
+    several: bool = False
+    skipped: int = 0
 
 
 @dataclass(frozen=True)

@@ -377,6 +377,12 @@ class TestIdentifying:
         assert "Row 2: Held back: 2 places" in capsys.readouterr().err
         assert main([*command, "--identifying", "replace"]) == 0
         assert [row["id"] for row in lines("out.jsonl")] == ["a", "b"]
+        assert (
+            "In 1 report there are 2 places that could show who a person is: 1 name, 1 date of birth. Placeholders "
+            "stand in their place; something may have been missed.\n"
+        ) in capsys.readouterr().err
+        assert "Kasulke" not in Path("out.jsonl").read_text(encoding="utf-8")
+        assert set(lines("out.jsonl")[1]) == set(lines("out.jsonl")[0])
         assert main([*command, "--identifying", "keep"]) == 2
         assert "are not taken as they are here" in capsys.readouterr().err
 
@@ -421,19 +427,48 @@ class TestImportAndExport:
     def test_a_file_is_looked_at_first_and_its_names_are_given_a_meaning(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        Path("in.csv").write_text("Nr;Bericht;PE\n7;Kein Erguss.;egal\n", encoding="utf-8")
-        meant = ["--column", "Bericht=text", "--column", "Nr=id", "--column", "PE=label:Erguss"]
+        Path("in.csv").write_text("Nr;Notiz;PE\n7;Kein Erguss.;egal\n", encoding="utf-8")
+        meant = ["--column", "Notiz=text", "--column", "Nr=id", "--column", "PE=label:Erguss"]
         command = ["import", "in.csv", "--schema", "chest_xray", *meant]
         assert main(["import", "in.csv", "--schema", "chest_xray"]) == 2
+        assert "Found: Nr, Notiz, PE." in (told := capsys.readouterr().err)
+        assert told.endswith("Here --column NAME=text says which column it is.\n")
         assert main([*command, "--preview"]) == 0
         printed = capsys.readouterr().out
-        assert "Bericht  text\n" in printed
+        assert "Notiz   text\n" in printed
         assert printed.endswith("1 rows looked at, 1 would be rejected.\n")
         assert "Kein Erguss." not in printed
         assert main([*command, "--value", "egal=uncertain"]) == 0
         assert main(["export", "--schema", "chest_xray", "--format", "jsonl", "--out", "labels.jsonl"]) == 0
         (line,) = lines("labels.jsonl")
         assert (line["id"], line["text"], line["labels"]) == ("7", "Kein Erguss.", {"Erguss": "uncertain"})
+
+    def test_the_export_of_all_changes_is_not_imported_as_reports(
+        self, reports: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["import", reports, "--schema", "chest_xray"]) == 0
+        assert main(["export", "--schema", "chest_xray", "--format", "revisions", "--out", "rev.jsonl"]) == 0
+        monkeypatch.setenv("MEDBERTDE_VAR", "other")
+        assert main(["terms", "--accept"]) == 0
+        capsys.readouterr()
+        for more in ([], ["--preview"]):
+            assert main(["import", "rev.jsonl", "--schema", "chest_xray", "--identifying", "keep", *more]) == 2
+            answer = capsys.readouterr()
+            assert answer.out == ""
+            assert "The file holds changes of labels and no report texts" in answer.err
+
+    def test_running_numbers_that_are_taken_can_be_left_out(self, capsys: pytest.CaptureFixture[str]) -> None:
+        for name in ("first", "second"):
+            row = {"id": 0, "text": f"Kein Erguss, {name}.", "label": [[5, 11, "Erguss"]]}
+            Path(f"{name}.jsonl").write_text(json.dumps(row), encoding="utf-8")
+        assert main(["import", "first.jsonl", "--schema", "chest_xray"]) == 0
+        assert "skip" not in capsys.readouterr().err
+        assert main(["import", "second.jsonl", "--schema", "chest_xray"]) == 1
+        told = capsys.readouterr().err
+        assert "Row 1: The id already belongs to another report text." in told
+        assert told.endswith("“--column id=skip” leaves the ids out (id: the name of their column).\n")
+        assert main(["import", "second.jsonl", "--schema", "chest_xray", "--column", "id=skip"]) == 0
+        assert capsys.readouterr().out.startswith("1 new, 0 known already,")
 
     def test_a_meaning_that_is_none_is_refused(self, reports: str, capsys: pytest.CaptureFixture[str]) -> None:
         for meant, told in (
@@ -451,6 +486,41 @@ class TestImportAndExport:
         assert main([*command, "--value", "present", "--since", "01.01.2020", "--out", "some.jsonl"]) == 0
         assert main([*command, "--value", "absent", "--out", "none.jsonl"]) == 0
         assert (len(lines("some.jsonl")), len(lines("none.jsonl"))) == (1, 0)
+
+    def test_an_export_says_how_much_it_wrote(self, reports: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["import", reports, "--schema", "chest_xray"]) == 0
+        capsys.readouterr()
+        for words, told in (
+            (
+                ["jsonl", "--out", "a.jsonl", "--annotator", "lokal", "--modality", "xray"],
+                "0 reports written: a.jsonl\n",
+            ),
+            (["csv", "--out", "a.csv"], "1 report written: a.csv\n"),
+            (["revisions", "--out", "rev.csv"], "1 change written: rev.csv\n"),
+            (["label_studio_config", "--out", "a.xml"], "a.xml\n"),
+        ):
+            assert main(["export", "--schema", "chest_xray", "--format", *words]) == 0
+            assert capsys.readouterr().out == told
+
+    @pytest.mark.parametrize(
+        ("filters", "told"),
+        [
+            (["--finding", "Ergus"], "The finding “Ergus” is not in the schema"),
+            (["--finding", "Ergus", "--value", "none"], "The finding “Ergus” is not in the schema"),
+            (["--value", "present"], "--value belongs to a finding. Please name it with --finding."),
+            (["--modality", "mrt"], "There is no modality “mrt”. Possible are: ct, letter, xray."),
+            (["--annotator", "lokall"], "“lokall” has annotated nothing for this schema. Annotators are: lokal."),
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["jsonl", "revisions"])
+    def test_a_filter_that_was_mistyped_is_refused(
+        self, filters: list[str], told: str, kind: str, reports: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["import", reports, "--schema", "chest_xray"]) == 0
+        capsys.readouterr()
+        assert main(["export", "--schema", "chest_xray", "--format", kind, "--out", "out.csv", *filters]) == 2
+        assert capsys.readouterr().err.startswith(told)
+        assert not Path("out.csv").exists()
 
     def test_an_unknown_schema_is_refused(self, reports: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["import", reports, "--schema", "thorax"]) == 2
@@ -485,6 +555,43 @@ class TestStreams:
         )
         assert Path("out.csv").is_fifo()
         assert files(tmp_path) == before
+
+    @pytest.mark.usefixtures("accepted")
+    @pytest.mark.parametrize("command", WRITING)
+    def test_a_folder_that_is_not_there_is_named(
+        self, command: list[str], reports: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Path("text.txt").write_text("Kein Erguss.", encoding="utf-8")
+        Path("link.csv").symlink_to("weg/out.csv")
+        before = files(tmp_path)
+        for out, folder in (("nix/da/out.csv", "nix/da"), ("text.txt/out.csv", "text.txt"), ("link.csv", "weg")):
+            assert main([*command, out]) == 2
+            told = capsys.readouterr().err
+            assert told.startswith("There is no folder ")
+            assert told.endswith(f"{folder}. Please make it first or choose another one.\n")
+        assert files(tmp_path) == before
+
+    @pytest.mark.usefixtures("accepted")
+    @pytest.mark.parametrize("command", [WRITING[0], WRITING[2]])
+    @pytest.mark.parametrize("force", [[], ["--force"]])
+    def test_what_is_read_is_not_replaced_even_by_force(
+        self,
+        command: list[str],
+        force: list[str],
+        reports: str,
+        tiny_classifier_folder: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        command = [str(tiny_classifier_folder) if word == "tiny" else word for word in command]
+        Path("text.txt").write_text("Herr Otto Kasulke: kein Erguss.", encoding="utf-8")
+        Path("link.jsonl").symlink_to(command[1])
+        content = Path(command[1]).read_bytes()
+        for out in (command[1], f"var/../{command[1]}", "link.jsonl"):
+            assert main([*command, out, *force]) == 2
+            assert capsys.readouterr().err == (
+                f"{out} is the file that is read and is not replaced. Please choose another name for the output.\n"
+            )
+        assert Path(command[1]).read_bytes() == content
 
     @pytest.mark.usefixtures("accepted")
     @pytest.mark.parametrize("there", [True, False])
@@ -641,7 +748,9 @@ def test_a_model_without_an_audit_is_given_away_only_with_a_reason_which_is_reco
 ) -> None:
     export = ["export-model", str(tiny_classifier_folder), "--push", "klinik/modell"]
     assert main(export) == 2
-    assert "The model is not audited" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "The model is not audited" in told
+    assert "release it with a reason (--override-audit “…”), which is recorded" in told
     assert main([*export, "--override-audit", "weil"]) == 2
     assert "The reason has 4 characters." in capsys.readouterr().err
     assert main([*export, "--override-audit", "Nur für den Test, frei erfunden."]) == 2

@@ -52,8 +52,27 @@ def test_refusals_are_one_sentence_and_change_nothing(capsys: pytest.CaptureFixt
     assert main(["backup", "backup.sqlite"]) == 0
     assert main(["backup", "backup.sqlite"]) == 2
     assert "is there already" in capsys.readouterr().err
+    assert main(["backup", "var/medbertde.sqlite", "--force"]) == 2
+    assert "is the database itself and is not replaced" in capsys.readouterr().err
     assert main(["restore", "nothing.sqlite"]) == 2
     assert capsys.readouterr().err == "There is no file nothing.sqlite. Please check the path.\n"
+    assert reports() == {"first"}
+
+
+def test_an_address_to_move_to_that_cannot_work_is_told_as_the_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("befund.txt").write_text("Thorax: kein Erguss. " * 100, encoding="utf-8")
+    for address, told in (
+        ("nixurl", "The database URL (--to) cannot be used."),
+        ("postgresql+psycopg://anna:geheim@127.0.0.1:1/x", "Please check the URL (--to) and the database server."),
+        (f"sqlite:///{tmp_path / 'befund.txt'}", "Please check --to or restore a backup."),
+    ):
+        assert main(["move", "--to", address]) == 2
+        error = capsys.readouterr().err
+        assert told in error
+        assert "MEDBERTDE_DATABASE_URL" not in error
+        assert "geheim" not in error
     assert reports() == {"first"}
 
 

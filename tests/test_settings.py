@@ -37,6 +37,14 @@ def test_variables_are_read_with_their_types(tmp_path: Path) -> None:
     assert settings.database_url == f"sqlite:///{tmp_path / 'medbertde.sqlite'}"
 
 
+@pytest.mark.parametrize("name", ["a b", "x" * 100, "a", "gast-7", "hf-anna", "<b>"])
+def test_the_local_user_is_named_as_accounts_are(name: str) -> None:
+    error = refusal(MEDBERTDE_ANNOTATOR=name)
+    assert error.de.startswith(f"Die Einstellung MEDBERTDE_ANNOTATOR ist „{name[:40]}")
+    assert "Ein Benutzername hat 2 bis 40 Zeichen" in error.de
+    assert "A user name has 2 to 40 characters" in error.en
+
+
 def test_a_database_address_is_taken_as_it_is() -> None:
     assert load_settings({"MEDBERTDE_DATABASE_URL": "postgresql://db/labels"}).database_url == "postgresql://db/labels"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from medbertde.strongest import MOST_SPANS, same_place, strongest_spans
@@ -33,6 +35,14 @@ def test_only_the_strongest_few_are_marked_in_the_order_of_the_text() -> None:
     found = quoted(scored)
     assert len(found) == MOST_SPANS
     assert found == ["Befund5", "Befund6", "Befund7"]
+
+
+def test_many_sentences_take_no_time() -> None:
+    text = "Kein Pneu.\n" * 8_000
+    words = [AttributedWord("Pneu.", start + 5, start + 10, 1.0 + start) for start in range(0, len(text), 11)]
+    before = time.process_time()
+    assert len(strongest_spans(text, words)) == MOST_SPANS
+    assert time.process_time() - before < 1.5
 
 
 @pytest.mark.parametrize("scores", [(-1.0, 0.0), (0.0, -2.0)])

@@ -1,6 +1,6 @@
 """How far two readers of the same reports agree, finding by finding.
 
-    python -m train.agreement --out docs/agreement.md \
+    python -m train.agreement --language-models --out docs/agreement.md \
         --first data/reports/test_chest_xray.jsonl --second data/reports/second_chest_xray.jsonl --schema chest_xray \
         --first data/reports/test_chest_ct.jsonl --second data/reports/second_chest_ct.jsonl --schema chest_ct
 
@@ -27,9 +27,11 @@ from medbertde.agreement import ac1, kappa, pair_cells, raw, raw_where_mentioned
 from medbertde.bootstrap import Interval, interval, resamples
 from medbertde.report_file import read_records
 from medbertde.schema import Schema, load_schema, parse_state
+from medbertde.text import decode
 from medbertde.types import InvalidFile, ReportRecord, State, UserError
 from train.evaluate import Floats, Ints
 from train.markdown import table
+from train.output import make_room
 
 VALUES: tuple[State | None, ...] = (*State, None)
 NAMES = ("present", "uncertain", "absent", "not mentioned")
@@ -83,7 +85,7 @@ class Agreement:
 def read_second(path: Path, schema: Schema) -> dict[str, dict[str, State]]:
     """The labels of a second reader by report id; `InvalidFile` names the first line that is wrong."""
     readings: dict[str, dict[str, State]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(decode(path.read_bytes(), path.name).splitlines(), start=1):
         if line.strip():
             report, labels = _reading(path, number, line)
             for label in labels:
@@ -170,9 +172,15 @@ def _defined(value: Floats) -> float | None:
 # ---------------------------------------------------------------------------------------------- tables
 
 
-def markdown(found: Sequence[Agreement], *, command: str, day: str) -> str:
-    """The figures of all schemas as a document."""
-    head = ["# Agreement of two readers", WHO, f"Made on {day} by:", f"```bash\n{command}\n```", _legend()]
+def markdown(found: Sequence[Agreement], *, command: str, day: str, who: str = "") -> str:
+    """The figures of all schemas as a document; `who` says who the readers were."""
+    head = [
+        "# Agreement of two readers",
+        *([who] if who else []),
+        f"Made on {day} by:",
+        f"```bash\n{command}\n```",
+        _legend(),
+    ]
     return "\n\n".join([*head, *(section for one in found for section in _sections(one))]) + "\n"
 
 
@@ -228,12 +236,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(given)
     try:
+        make_room(args.out)
         found = run(args.first, args.second, args.schema)
     except UserError as error:
         print(error.en, file=sys.stderr)
         return 2
     command = shlex.join(["python", "-m", "train.agreement", *given])
-    document = markdown(found, command=command, day=datetime.now(UTC).date().isoformat())
+    document = markdown(
+        found, command=command, day=datetime.now(UTC).date().isoformat(), who=WHO if args.language_models else ""
+    )
     if args.out:
         args.out.write_text(document, encoding="utf-8")
         counted = sum(len(one.disagreements) for one in found)
@@ -268,6 +279,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--first", type=Path, action="append", required=True, help=f"report file{several}")
     parser.add_argument("--second", type=Path, action="append", required=True, help=f"id and labels{several}")
     parser.add_argument("--schema", action="append", required=True, help=f"schema of the labels{several}")
+    parser.add_argument(
+        "--language-models", action="store_true", help="say in the document that both readers were language models"
+    )
     parser.add_argument("--out", type=Path, help="Markdown file to write; without it the document is printed")
     return parser
 

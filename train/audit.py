@@ -34,7 +34,7 @@ from train.audit_scores import report_losses, text_losses
 from train.audit_texts import Sides
 from train.counterfactuals import Pair, lined, worded
 from train.intervals import Interval
-from train.pretrain_config import MINI
+from train.output import make_room
 from train.quality import this_machine
 
 SHADOW = "TF-IDF classifiers that have not seen the report in question (cross-fitted shadow)"
@@ -221,6 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace, command: str) -> list[ModelAudit]:
     """The audits of all models; each is written into its folder as soon as it is there."""
     _require_sensible(args)
+    make_room(args.out)
     found = []
     secrets = tuple(canaries.read_secrets(args.secrets)) if args.secrets else ()
     for name in args.model:
@@ -242,6 +243,11 @@ def _require_sensible(args: argparse.Namespace) -> None:
             "ein einzelnes --model.",
             "--members and --non-members belong together; they, --run, --corpus, --reference and --secrets are for a "
             "single --model.",
+        )
+    if args.held_out_of is not None and args.held_out_of < 2:
+        raise InvalidFile(
+            f"--held-out-of {args.held_out_of} ist kein möglicher Wert.",
+            f"--held-out-of {args.held_out_of} is not a possible value.",
         )
 
 
@@ -294,7 +300,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", action="append", required=True, help="catalogue id or folder (again for more)")
     parser.add_argument("--run", type=Path, help="run folder of a classifier: config.json and labels.jsonl")
     parser.add_argument("--corpus", type=Path, nargs="+", help="the texts that a language model was trained on")
-    parser.add_argument("--held-out-of", type=int, default=MINI.held_out_of, help="one text in so many was held out")
+    parser.add_argument("--held-out-of", type=int, help="one text in so many was held out, if the model does not tell")
     parser.add_argument("--members", type=Path, help="report file that the model has learnt from")
     parser.add_argument("--non-members", type=Path, help="report file of the same kind that it has not learnt from")
     parser.add_argument("--reference", help="model to compare with: the base, or a shadow trained on other texts")

@@ -1,7 +1,7 @@
 """Which texts a model has learnt from and which it has not: the two sides of a membership attack.
 
 They come from a run folder (`config.json`, `labels.jsonl`: its own division into parts), from the corpus of a language
-model (every fiftieth text was held out) or from two files. Knows no model's answers.
+model (its checkpoint says what share was held out) or from two files. Knows no model's answers.
 """
 
 from __future__ import annotations
@@ -59,16 +59,39 @@ def of_run(folder: Path, most: int = MOST) -> Sides:
     return replace(_sides(parts.own, unseen, about, most, tested), data_hash=data_hash)
 
 
-def of_corpus(loaded: LoadedModel, files: Sequence[Path], one_in: int = MINI.held_out_of, most: int = MOST) -> Sides:
-    """The texts that a language model has learnt from, and the share that `train.pretrain` has held out."""
-    facts = (MINI.cues, loaded.facts.lineage.seed, one_in, loaded.encoder.backend.to_str())
+def of_corpus(
+    loaded: LoadedModel, files: Sequence[Path], one_in: int | None = None, most: int = MOST, cues: int | None = None
+) -> Sides:
+    """The texts that a language model has learnt from, and the share that `train.pretrain` has held out.
+
+    `one_in` and `cues` are for checkpoints that do not tell; without `cues`, whether these were its texts stays open.
+    """
+    lineage = loaded.facts.lineage
+    one_in = _held_out_of(lineage.held_out_of, one_in)
+    cues = cues if lineage.cues is None else lineage.cues
     members: list[ReportRecord] = []
     non_members: list[ReportRecord] = []
     for document in documents(files):
         (non_members if document.is_held_out(one_in) else members).append(ReportRecord(document.text))
     names = ", ".join(path.name for path in files)
     about = f"corpus {names}: {len(members)} texts learnt from, {len(non_members)} held out"
-    return replace(_sides(members, non_members, about, most), data_hash=key_of(files_of(files), *facts))
+    sides = _sides(members, non_members, about, most)
+    if cues is None:
+        return sides
+    return replace(
+        sides, data_hash=key_of(files_of(files), cues, lineage.seed, one_in, loaded.encoder.backend.to_str())
+    )
+
+
+def _held_out_of(told: int | None, given: int | None) -> int:
+    """One text in so many was held out: as the checkpoint tells, else as given; `InvalidFile` for two answers."""
+    if told and given and told != given:
+        raise InvalidFile(
+            f"Bei diesem Modell wurde einer von {told} Texten zurückgehalten, --held-out-of nennt {given}. Bitte die "
+            "Angabe weglassen.",
+            f"This model held out one text in {told}, --held-out-of says {given}. Please leave the option out.",
+        )
+    return told or given or MINI.held_out_of
 
 
 def of_files(members: Path, non_members: Path, schema: Schema | None, most: int = MOST) -> Sides:
@@ -83,7 +106,7 @@ def of_shipped(loaded: LoadedModel, root: Path, most: int = MOST) -> Sides | Non
     reports = root / "data" / "reports"
     if loaded.task is Task.FILL_MASK and loaded.facts.name == "medbertde-mini":
         names = ("chest_xray", "chest_ct", "clinical_text")  # it reads no statements
-        return of_corpus(loaded, [reports / f"{name}.jsonl" for name in names], most=most)
+        return of_corpus(loaded, [reports / f"{name}.jsonl" for name in names], most=most, cues=MINI.cues)
     run = root / "build" / loaded.facts.name  # where `make models` leaves it
     return of_run(run, most) if loaded.facts.name.startswith("mini-") and (run / "labels.jsonl").is_file() else None
 

@@ -5,7 +5,8 @@
     python -m train.benchmark --out build/b --reports my.jsonl --schema chest_xray      # any report file as the task
 
 Start the same command on as many machines as there are: workers share the studies (Optuna) through `--storage` and the
-final runs through `--out`; each does what is left and then writes the table of what is complete.
+final runs through `--out`; each does what is left and then writes the table of what is complete. What a run is made
+from (weights, reports, epochs, …) names its study and its folder: other reports or a stand-in never pass for it.
 
 The search space is the paper's: learning rate 1e-5…1e-4 (log), batches of 8…128 reports (as a budget of tokens of the
 same size), at most 100 epochs, patience 5, AdamW with weight decay 0.01. Other than there, the objective is the
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,12 +32,13 @@ import optuna
 from optuna.trial import TrialState
 
 from medbertde.inference.catalogue import resolve
+from medbertde.inference.checkpoint import read_folder, weights_hash
 from medbertde.report_file import read_records
 from medbertde.schema import load_schema
 from medbertde.settings import ROOT
-from medbertde.types import TrainingRefused, UserError
+from medbertde.types import InvalidFile, TrainingRefused, UserError
 from train import finetune
-from train.benchmark_table import write_tables
+from train.benchmark_table import CHOSEN_FILE, write_tables
 from train.run_folder import CONFIG_FILE, LABELS_FILE, FinetuneConfig
 
 CARD_MODELS = (
@@ -90,16 +93,36 @@ def benchmark(plan: Benchmark) -> dict[str, Any]:
             settings = search(plan, task, model)
             for seed in plan.seeds:
                 final_run(plan, task, model, settings, seed)
-    return write_tables(plan.out, [task.name for task in plan.tasks], plan.models, plan.seeds, plan.stand_ins)
+    folders = {(task.name, model): _folder(plan, task, model) for task in plan.tasks for model in plan.models}
+    return write_tables(plan.out, folders, plan.seeds)
 
 
 def search(plan: Benchmark, task: BenchmarkTask, model: str) -> dict[str, Any]:
-    """The settings with the lowest validation loss; trials that are no better than the median so far end early."""
+    """The settings with the lowest validation loss; trials that are no better than the median so far end early.
+
+    They are written once, by the worker that is done first: all seeds of all workers are trained with the same ones.
+    """
+    chosen = _folder(plan, task, model) / CHOSEN_FILE
+    if not chosen.exists():
+        best = _best(plan, task, model)
+        with _claim(chosen, wait=True):
+            if not chosen.exists():
+                _write_chosen(chosen, {"stand_in": plan.stand_ins.get(model), "settings": best})
+    return dict(json.loads(chosen.read_text(encoding="utf-8"))["settings"])
+
+
+def _write_chosen(path: Path, chosen: Mapping[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(chosen, ensure_ascii=False, indent=2), encoding="utf-8")
+    partial.replace(path)
+
+
+def _best(plan: Benchmark, task: BenchmarkTask, model: str) -> dict[str, Any]:
+    """The best settings of the study, once it has as many trials as were asked for."""
     study = optuna.create_study(
-        study_name=f"{task.name} {model}",
+        study_name=_study(plan, task, model),
         storage=plan.storage,
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=0),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=2),
     )
     limit = optuna.study.MaxTrialsCallback(plan.trials, states=DONE)
@@ -110,6 +133,8 @@ def search(plan: Benchmark, task: BenchmarkTask, model: str) -> dict[str, Any]:
 
 def _try(plan: Benchmark, task: BenchmarkTask, model: str, trial: optuna.Trial) -> float:
     """The lowest validation loss under a trial's settings."""
+    # Workers share the numbers of their trials: no two of them try the same, and one alone tries the same every time.
+    trial.study.sampler = optuna.samplers.TPESampler(seed=trial.number)
     settings = {
         "learning_rate": trial.suggest_float("learning_rate", 1e-5, 1e-4, log=True),
         "batch_reports": trial.suggest_int("batch_reports", 8, 128, log=True),
@@ -145,12 +170,12 @@ def final_run(plan: Benchmark, task: BenchmarkTask, model: str, settings: Mappin
 
 
 @contextmanager
-def _claim(folder: Path) -> Iterator[bool]:
-    """Whether no other worker is at this run; the claim ends with its process, however that ends."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
+def _claim(place: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Whether no other worker is at this run or file; the claim ends with its process, however that ends."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_suffix(".lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             is_free = True
         except BlockingIOError:
             is_free = False
@@ -158,7 +183,41 @@ def _claim(folder: Path) -> Iterator[bool]:
 
 
 def _folder(plan: Benchmark, task: BenchmarkTask, model: str) -> Path:
-    return plan.out / task.name / model.replace("/", "--")
+    """Where the runs of a model on a task lie; a longer search may choose other settings, so it has its own folder."""
+    made_from = f"{_made_from(plan, task, model)}-{plan.trials}-trials"
+    return plan.out / task.name / model.replace("/", "--") / made_from
+
+
+def _study(plan: Benchmark, task: BenchmarkTask, model: str) -> str:
+    """The name of a model's study on a task; a longer search goes on with it."""
+    return f"{task.name} {model} {_made_from(plan, task, model)}"
+
+
+def _made_from(plan: Benchmark, task: BenchmarkTask, model: str) -> str:
+    """A hash of all that decides a model's figures on a task beside the settings that are searched."""
+    schema, base = load_schema(task.schema_id), _base(plan, model)
+    read_folder(base, name=model)  # refuses what is no model, with a sentence
+    facts = [
+        weights_hash(base),
+        schema.id,
+        schema.version,
+        _file_hash(task.reports),
+        _file_hash(task.test) if task.test else None,
+        plan.epochs,
+        plan.patience,
+        plan.precision,
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+
+def _base(plan: Benchmark, model: str) -> Path:
+    return resolve(plan.stand_ins.get(model, model)).resolve()
+
+
+def _file_hash(path: Path) -> str:
+    if not path.is_file():
+        raise InvalidFile(f"Die Datei {path} gibt es nicht.", f"There is no file {path}.")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_run(
@@ -172,7 +231,7 @@ def _write_run(
     found = dict(settings)
     config = FinetuneConfig(
         schema_id=task.schema_id,
-        base_model=str(resolve(plan.stand_ins.get(model, model)).resolve()),
+        base_model=str(_base(plan, model)),
         name=f"benchmark-{task.name}",
         test_file=str(task.test.resolve()) if task.test else None,
         batch_tokens=max(1, round(found.pop("batch_reports") * per_report)),

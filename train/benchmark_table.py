@@ -21,6 +21,7 @@ from medbertde.settings import ROOT
 from train.compare import RESAMPLES, SEED, Judged, figures
 from train.intervals import interval, resamples
 
+CHOSEN_FILE = "chosen.json"  # beside the runs of a model on a task: the settings found, and what stood in for it
 PUBLISHED = ROOT / "data" / "published_results.yaml"
 COLUMNS = {
     "auroc_macro": "AUROC",
@@ -43,11 +44,13 @@ class Row:
     figures: Mapping[str, Mapping[str, float] | None]
 
 
-def write_tables(
-    out: Path, tasks: Sequence[str], models: Sequence[str], seeds: Sequence[int], stand_ins: Mapping[str, str]
-) -> dict[str, Any]:
-    """`benchmark.json`, `benchmark.md` and `benchmark.svg` in `out`; returns the content of the first."""
-    rows = [row for task in tasks for model in models if (row := _row(out, task, model, seeds, stand_ins.get(model)))]
+def write_tables(out: Path, folders: Mapping[tuple[str, str], Path], seeds: Sequence[int]) -> dict[str, Any]:
+    """`benchmark.json`, `benchmark.md` and `benchmark.svg` in `out`; returns the content of the first.
+
+    `folders` holds the runs of each task and model.
+    """
+    tasks, models = (list(dict.fromkeys(names)) for names in zip(*folders, strict=True))
+    rows = [row for (task, model), folder in folders.items() if (row := _row(folder, task, model, seeds))]
     published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
     found = {"rows": [vars(row) for row in rows], "published": published, "seeds": list(seeds)}
     (out / "benchmark.json").write_text(json.dumps(found, ensure_ascii=False, indent=2), encoding="utf-8")
@@ -57,12 +60,13 @@ def write_tables(
     return found
 
 
-def _row(out: Path, task: str, model: str, seeds: Sequence[int], stand_in: str | None) -> Row | None:
+def _row(folder: Path, task: str, model: str, seeds: Sequence[int]) -> Row | None:
     """The figures of the seeds whose runs are complete, None where there is none."""
-    folders = [out / task / model.replace("/", "--") / f"seed-{seed}" for seed in seeds]
-    runs = [_read(folder) for folder in folders if (folder / "metrics.json").exists()]
+    folders = [folder / f"seed-{seed}" for seed in seeds]
+    runs = [_read(run) for run in folders if (run / "metrics.json").exists()]
     if not runs:
         return None
+    stand_in = json.loads((folder / CHOSEN_FILE).read_text(encoding="utf-8"))["stand_in"]
     weights = resamples(len(runs[0][0]), RESAMPLES, SEED)
     samples = [figures(truth, judged, weights) for truth, judged in runs]
     summary = {name: _summary(np.array([each[name] for each in samples])) for name in COLUMNS}

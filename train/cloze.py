@@ -29,6 +29,7 @@ from medbertde.types import Candidate, InvalidFile, UserError
 from train.evaluate import Floats
 from train.intervals import Interval, interval, resamples
 from train.markdown import table
+from train.output import make_room
 
 SENTENCES = Path(__file__).parent.parent / "data" / "cloze.yaml"
 DEPTH = 100  # candidates asked for; a rank beyond counts as none
@@ -244,6 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(given)
     try:
+        make_room(args.out)
         version, outcomes = run(args.model, args.set)
     except UserError as error:
         print(error.en, file=sys.stderr)

@@ -7,7 +7,9 @@ row is a text is not its concern. Adding a format is adding a reader to `READERS
 from __future__ import annotations
 
 import csv
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -60,6 +62,8 @@ def _zip_rows(path: Path, reading: Reading) -> Iterator[RawRow]:
         archive = zipfile.ZipFile(path)
     except zipfile.BadZipFile:
         raise InvalidFile(f"{path} ist kein ZIP-Archiv.", f"{path} is not a ZIP archive.") from None
+    except NotImplementedError:
+        raise _foreign_packing(path) from None
     with archive:
         for member in archive.infolist():
             if member.is_dir() or member.filename.startswith("__MACOSX/"):
@@ -79,8 +83,18 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> by
     try:
         with archive.open(member) as file:
             return _whole(file, path, member.file_size)
-    except zipfile.BadZipFile:
+    except NotImplementedError:
+        raise _foreign_packing(path) from None
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError):
         raise InvalidFile(f"Das Archiv {path} ist beschädigt.", f"The archive {path} is damaged.") from None
+
+
+def _foreign_packing(path: Path) -> InvalidFile:
+    return InvalidFile(
+        f"Das Archiv {path} ist mit einem Verfahren gepackt, das nicht gelesen wird (etwa Deflate64). Bitte es vorher "
+        "entpacken.",
+        f"The archive {path} is packed by a method that is not read (such as Deflate64). Please unpack it first.",
+    )
 
 
 def _whole(file: IO[bytes], path: Path, size: int) -> bytes:

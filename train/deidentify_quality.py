@@ -28,6 +28,7 @@ from medbertde.report_file import read_records
 from medbertde.types import UserError
 from train.letters import FOLDER, Letter, read_letters
 from train.markdown import table
+from train.output import make_room
 
 DATA = FOLDER.parent
 TEMPLATE = FOLDER / "deidentification.template.md"
@@ -290,6 +291,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.faults:
             print(faults(args.faults, both(Identifier()) if args.by == "both" else rules))
             return 0
+        make_room(args.out)
         text = document(shlex.join(["python", "-m", "train.deidentify_quality", *given]))
     except UserError as error:
         print(error.en, file=sys.stderr)

@@ -30,7 +30,7 @@ from accelerate import PartialState
 from accelerate.utils import set_seed
 from transformers import PreTrainedModel
 
-from medbertde.inference.checkpoint import LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.inference.checkpoint import LoadedModel, save_checkpoint
 from medbertde.inference.facts import CheckpointFacts
 from medbertde.parts import Parts, divide, require_marked, require_workable
 from medbertde.report_file import read_records
@@ -43,7 +43,7 @@ from train.dataset import Example, examples
 from train.doubt import doubted
 from train.evaluate import best_temperature, best_threshold, measure
 from train.fit import Watch, fit, state_folder
-from train.lineage import run_lineage
+from train.lineage import load_base, run_lineage
 from train.run_folder import (
     LABELS_FILE,
     FinetuneConfig,
@@ -109,7 +109,7 @@ def judge_old(config: FinetuneConfig, test: Sequence[ReportRecord], schema: Sche
     """The same of the model to compare with, None when there is none or it labels another schema."""
     if not config.compare_with:
         return None
-    old = load_checkpoint(Path(config.compare_with))
+    old = load_base(config.compare_with)
     if old.facts.schema_id != schema.id or old.outputs[: len(schema.labels)] != schema.label_ids:
         return None
     return judge(old.model, examples(test, schema, old), schema, old.facts, old.encoder.pad_id)
@@ -123,7 +123,7 @@ def train(folder: Path, watch: Watch = lambda _epoch, _loss: None) -> Metrics:
     parts = split(folder, config, schema)
     if schema.kind is Kind.SPANS:
         return _train_on_spans(folder, config, schema, parts, watch)
-    base = reading(load_checkpoint(Path(config.base_model)), config.reads)
+    base = reading(load_base(config.base_model), config.reads)
     model = fit(build_model(base, schema), base, parts, config, schema, folder, watch)
     metrics = conclude(folder, config, schema, parts, base, model)
     if PartialState().is_main_process:
@@ -179,7 +179,7 @@ def conclude(
 def _train_on_spans(folder: Path, config: FinetuneConfig, schema: Schema, parts: Parts, watch: Watch) -> Metrics:
     """The job for a schema of spans: the same loop, other figures. Reports are read in windows, whatever the base."""
     require_for_spans(config)
-    base = reading(load_checkpoint(Path(config.base_model)), Reading.WINDOWS)
+    base = reading(load_base(config.base_model), Reading.WINDOWS)
     model = fit(build_span_model(base, schema), base, parts, config, schema, folder, watch)
     return finish(folder, config, schema, base, parts, model)
 
@@ -240,7 +240,8 @@ def main() -> None:
     try:
         metrics = train(args.folder)
     except UserError as error:
-        write_refusal(args.folder, error)
+        if args.folder.is_dir():
+            write_refusal(args.folder, error)
         raise SystemExit(str(error)) from None
     print(f"macro F1 {metrics.f1_macro:.3f}, micro F1 {metrics.f1_micro:.3f} on {metrics.n_reports} held-out reports")
 

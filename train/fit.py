@@ -33,7 +33,7 @@ from train.dataset import buckets
 from train.epochs import Epochs
 from train.findings import FindingsObjective
 from train.objective import Objective
-from train.resume import load_optimizer, load_weights, read_progress, save_state
+from train.resume import load_optimizer, load_scaler, load_weights, read_progress, save_state
 from train.run_folder import CONFIG_FILE, LABELS_FILE, FinetuneConfig, RunLog
 from train.schedule import seed_of
 from train.spans import SpanObjective
@@ -136,6 +136,8 @@ class Fitting:
         if self.progress.done:
             load_weights(self._folder, adapted)
             load_optimizer(self._folder, self._optimizer)
+            if self.accelerator.scaler:
+                load_scaler(self._folder, self.accelerator.scaler)
             self.best.load(self._folder)
         self._model, self._optimizer = self.accelerator.prepare(adapted, self._optimizer)
         self._plain = self.accelerator.unwrap_model(self._model)
@@ -219,7 +221,8 @@ class Fitting:
     def _save(self) -> None:
         self._saved = time.monotonic()
         if self.accelerator.is_main_process:
-            save_state(self._folder, self._key, self.progress, self._plain, self._optimizer)
+            scaler = self.accelerator.scaler
+            save_state(self._folder, self._key, self.progress, self._plain, self._optimizer, scaler)
 
 
 def _objective(schema: Schema, base: LoadedModel, config: FinetuneConfig) -> Objective:

@@ -17,6 +17,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +37,7 @@ from medbertde.work_order import AtRandom, Candidates, Strategy, strategy
 from train import finetune, tfidf
 from train.dataset import examples
 from train.evaluate import Floats, measure
+from train.output import make_room
 from train.run_folder import CONFIG_FILE, LABELS_FILE, FinetuneConfig
 
 REPORTS = ROOT / "data" / "reports"
@@ -185,15 +187,16 @@ def _truth(records: Sequence[ReportRecord], schema: Schema) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------ table and plot
 
 
-def to_markdown(points: Sequence[Point], title: str, command: str, plot: str) -> str:
-    """A table with a row per strategy and a column per budget."""
+def to_markdown(points: Sequence[Point], title: str, command: str, plot: str, *, pool: int, test: int, day: str) -> str:
+    """A table with a row per strategy and a column per budget; `pool` and `test` are numbers of reports."""
     budgets = sorted({point.labelled for point in points})
     found = {(point.strategy, point.labelled): point for point in points}
     names = list(dict.fromkeys(point.strategy for point in points))
     cell = "{0.mean:.3f} ({0.low:.3f}–{0.high:.3f})".format
     rows = [[name, *(cell(found[name, budget]) for budget in budgets)] for name in names]
     table = [["labelled reports", *map(str, budgets)], ["---"] * (len(budgets) + 1), *rows]
-    lines = [f"# {title}", "", "Macro F1 on the test reports, mean over seeds (95 % t-interval). Made by:", ""]
+    measured = f"Macro F1 on {test:,} test reports, mean over seeds (95 % t-interval)"
+    lines = [f"# {title}", "", f"{measured}. Chosen from a pool of {pool:,} reports. Made on {day} by:", ""]
     lines += ["```bash", command, "```", "", *(f"| {' | '.join(row)} |" for row in table), "", f"![curves]({plot})"]
     return "\n".join(lines) + "\n"
 
@@ -237,6 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         torch.set_num_threads(args.threads)
     learner = partial(learn_bert, epochs=args.epochs) if args.learner == "bert" else LEARNERS[args.learner]
     try:
+        make_room(args.out)
         schema = load_schema(args.schema)
         pool = _without_rationales(args.train or REPORTS / f"{schema.id}.jsonl", schema)
         test = _without_rationales(args.test or REPORTS / f"test_{schema.id}.jsonl", schema)
@@ -247,7 +251,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     plot, title = args.out.with_suffix(".svg"), f"Learning from fewer labels: {schema.id}, {args.learner}"
     draw(points, plot, title)
     command = f"python -m train.learning_curve {shlex.join(argv if argv is not None else sys.argv[1:])}"
-    args.out.write_text(to_markdown(points, title, command, plot.name), encoding="utf-8")
+    day = datetime.now(UTC).date().isoformat()
+    text = to_markdown(points, title, command, plot.name, pool=len(pool), test=len(test), day=day)
+    args.out.write_text(text, encoding="utf-8")
     return 0
 
 

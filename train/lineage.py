@@ -7,10 +7,15 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from medbertde.inference.catalogue import hub_id_of
-from medbertde.inference.checkpoint import LoadedModel
+from medbertde.inference.catalogue import find, hub_id_of, resolve
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.facts import FACTS_FILE, Lineage, read_facts
 from train.run_folder import LABELS_FILE, FinetuneConfig
+
+
+def load_base(name: str) -> LoadedModel:
+    """The model that a run names: a checkpoint folder, or one of the catalogue by its id."""
+    return load_checkpoint(resolve(name), name=name) if find(name) else load_checkpoint(Path(name))
 
 
 def git_commit() -> str | None:

@@ -30,7 +30,7 @@ from train.mlm import held_out_batches, held_out_sums, make_batch
 from train.pretrain_config import PretrainConfig, parse
 from train.pretrain_start import Run, prepare
 from train.resume import load_optimizer, save_state
-from train.schedule import Plan, Step, learning_rate, seed_of
+from train.schedule import Plan, Step, learning_rate, seed_of, warmup_notice
 from train.steps import adamw, apply_gradients, lamb, require_finite
 from train.token_store import Windows, cut
 
@@ -61,6 +61,8 @@ def run_phase(run: Run, number: int) -> None:
         load_optimizer(run.folder, optimizer)
     progress.phase = number
     every, meter, total = recipe.evaluate_every or plan.per_epoch, Meter(), plan.total
+    if notice := warmup_notice(total, phase.warmup, phase.rate):
+        accelerator.print(f"phase {number + 1}/{len(recipe.phases)} {notice}", flush=True)
     for step, batches in enumerate(plan.steps(progress.step), start=progress.step):
         rate = learning_rate(step, total, phase.warmup, phase.rate, phase.decay)
         loss = take_batches(run, optimizer, windows, batches, rate, seed_of(run.config.seed, number, step))
@@ -156,6 +158,8 @@ def _facts(run: Run) -> CheckpointFacts:
             base_model=config.base,
             ancestors=ancestors_of(Path(config.base), Path(config.base).name) if config.base else (),
             data_hash=run.data_hash,
+            cues=config.recipe.cues,
+            held_out_of=config.recipe.held_out_of,
             git_commit=git_commit(),
             seed=config.seed,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -8,10 +8,11 @@ commas between them (`--steps 7038,1563`).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from medbertde.types import TrainingRefused
 from train.schedule import Phase
@@ -104,22 +105,79 @@ def parse(words: Sequence[str] | None = None, description: str | None = None) ->
     return PretrainConfig(recipe=replace(recipe, phases=phases, **changes), **given)
 
 
+def require_possible(config: PretrainConfig) -> None:
+    """`TrainingRefused` for numbers that cannot work, of which the first one is named."""
+    recipe = config.recipe
+    works = {
+        "layers": recipe.layers >= 1,
+        "hidden": recipe.hidden >= 1,
+        "heads": recipe.heads >= 1,
+        "weight_decay": 0 <= recipe.weight_decay < math.inf,
+        "dropout": 0 <= recipe.dropout < 1,
+        "share": 0 < recipe.share <= 1,
+        "cues": recipe.cues >= 0,
+        "held_out_of": recipe.held_out_of >= 2,
+        "evaluate_every": recipe.evaluate_every is None or recipe.evaluate_every >= 1,
+    }
+    own = {
+        "micro_tokens": config.micro_tokens is None or config.micro_tokens >= 1,
+        "seed": 0 <= config.seed < 2**32,
+    }
+    _require(recipe, works)
+    _require(config, own)
+    for phase in recipe.phases:
+        _require(phase, _phase_works(phase))
+
+
+def _phase_works(phase: Phase) -> dict[str, bool]:
+    return {
+        "max_tokens": phase.max_tokens >= 3,  # two control tokens and one of the text
+        "rate": 0 < phase.rate < math.inf,
+        "warmup": phase.warmup >= 0,
+        "steps": phase.steps is None or phase.steps >= 1,
+        "epochs": phase.epochs >= 1,
+        "sequences": phase.sequences is None or phase.sequences >= 1,
+        "batch_tokens": phase.batch_tokens >= 1,
+    }
+
+
+def _require(values: object, works: Mapping[str, bool]) -> None:
+    for name, fine in works.items():
+        if not fine:
+            wrong = f"{_option(name)} {getattr(values, name)}"
+            _refuse(f"{wrong} ist kein möglicher Wert.", f"{wrong} is not a possible value.")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _refuse(de: str, en: str) -> NoReturn:
+    raise TrainingRefused(de, en)
+
+
 _PHASE_OPTIONS = ("max_tokens", "rate", "warmup", "steps", "epochs", "sequences", "batch_tokens")
 
 
 def _phases(phases: tuple[Phase, ...], given: dict[str, list[int | float]]) -> tuple[Phase, ...]:
     """The phases with the values given for them; a length in epochs replaces one in steps, and so on."""
+    for one, other in (("steps", "epochs"), ("sequences", "batch_tokens")):
+        if one in given and other in given:
+            _refuse(
+                f"{_option(one)} und {_option(other)} schließen einander aus. Bitte nur eines davon angeben.",
+                f"{_option(one)} and {_option(other)} exclude each other. Please give only one of them.",
+            )
     for name, values in given.items():
         if len(values) not in (1, len(phases)):
-            option = f"--{name.replace('_', '-')}"
-            raise TrainingRefused(
-                f"{option} braucht einen Wert oder einen für jede der {len(phases)} Phasen, gefunden: {len(values)}.",
-                f"{option} needs one value, or one for each of the {len(phases)} phases; found: {len(values)}.",
+            _refuse(
+                f"{_option(name)} braucht einen Wert oder einen für jede der {len(phases)} Phasen, gefunden: "
+                f"{len(values)}.",
+                f"{_option(name)} needs one value, or one for each of the {len(phases)} phases; found: {len(values)}.",
             )
-        other = {"epochs": {"steps": None}, "batch_tokens": {"sequences": None}}.get(name, {})
+        replaced = {"epochs": {"steps": None}, "batch_tokens": {"sequences": None}}.get(name, {})
         each = values * len(phases) if len(values) == 1 else values
         phases = tuple(
-            replace(phase, **{**other, name: value})  # type: ignore[arg-type]
+            replace(phase, **{**replaced, name: value})  # type: ignore[arg-type]
             for phase, value in zip(phases, each, strict=True)
         )
     return phases

@@ -31,7 +31,7 @@ from medbertde.types import TrainingRefused, UserError
 from train import token_store
 from train.local_start import start_locally
 from train.mlm import MaskedModel, Masking, masking, require_same_logits
-from train.pretrain_config import PretrainConfig
+from train.pretrain_config import PretrainConfig, require_possible
 from train.resume import Progress, load_weights, read_progress
 from train.steps import accelerator
 from train.texts import cue_texts, documents, files_of
@@ -178,7 +178,8 @@ def positions(model: PreTrainedModel) -> int:
 
 
 def prepare(config: PretrainConfig) -> Run:
-    """Everything up to the first step."""
+    """Everything up to the first step; `TrainingRefused` for what cannot work."""
+    require_possible(config)
     recipe = config.recipe
     timeout = InitProcessGroupKwargs(timeout=LONGEST_WAIT)
     launched = accelerator(recipe.precision, cpu=config.cpu, kwargs_handlers=[timeout])

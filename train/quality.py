@@ -42,6 +42,7 @@ from train.intervals import (
     resamples,
 )
 from train.markdown import table
+from train.output import make_room
 
 RESAMPLES, SEED = 1_000, 20_260_101
 FEWEST_OF_A_KIND = 3
@@ -309,6 +310,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     args = _parser().parse_args(given)
     try:
+        make_room(args.out, args.json)
         quality = run(args)
     except UserError as error:
         print(error.en, file=sys.stderr)

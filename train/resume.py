@@ -1,7 +1,7 @@
-"""The state of a training between two steps: weights, optimiser and how far it has come, in one safetensors file.
+"""The state of a training between two steps: weights, optimiser, loss scale and how far it has come, in one file.
 
-No random state is kept: every step of a run seeds itself. The file is written beside its place and renamed, so a kill
-leaves the previous one. Knows nothing of texts; whether a state belongs to a run is decided by a key.
+No random state is kept: every step of a run seeds itself. The file (safetensors) is written beside its place and
+renamed, so a kill leaves the previous one. Knows nothing of texts; a key decides whether a state belongs to a run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.amp import GradScaler
 
 from medbertde.types import TrainingRefused
 
@@ -35,13 +36,22 @@ class Progress:
     total: int = 0
 
 
-def save_state(folder: Path, key: str, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Keep the state of a run: the weights that are trained, and the optimiser's moments."""
+def save_state(
+    folder: Path,
+    key: str,
+    progress: Progress,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: GradScaler | None = None,
+) -> None:
+    """Keep the state of a run: the weights that are trained, the optimiser's moments and, in fp16, the loss scale."""
     tensors = {f"model.{name}": weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
     partial = folder / f".{STATE_FILE}.partial"
     facts = {"key": key, "progress": json.dumps(asdict(progress))}
+    if scaler:
+        facts["scaler"] = json.dumps(scaler.state_dict())
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata=facts)
     partial.replace(folder / STATE_FILE)
 
@@ -80,3 +90,11 @@ def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> None:
             if kind == "optimizer":
                 state.setdefault(int(index), {})[name] = file.get_tensor(full)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def load_scaler(folder: Path, scaler: GradScaler) -> None:
+    """Give the scaler of fp16 the loss scale of the state; a state of before it was kept has none."""
+    with safe_open(folder / STATE_FILE, "pt") as file:
+        facts = file.metadata()
+    if "scaler" in facts:
+        scaler.load_state_dict(json.loads(facts["scaler"]))

@@ -24,6 +24,7 @@ from medbertde.report_file import read_records, to_json
 from medbertde.schema import load_schema
 from medbertde.text import sentences
 from medbertde.types import STRENGTH, InvalidFile, InvalidSchema, State, UserError
+from train.output import make_room
 
 RULES = Path(__file__).parent.parent / "data" / "rules.yaml"
 LONGEST_LINE = 1_500  # characters; finding sentences takes quadratic time within a line
@@ -269,6 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="report file to write (.jsonl)")
     args = parser.parse_args(argv)
     try:
+        make_room(args.out)
         written = label_file(args.reports, args.schema, args.out)
     except UserError as error:
         print(error.en, file=sys.stderr)

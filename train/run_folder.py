@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from math import isfinite
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_type_hints
 
 from medbertde.parts import TEST_SHARE, VALIDATION_SHARE
 from medbertde.text import content_hash
@@ -28,7 +29,8 @@ UNCERTAIN = ("absent", "present", "ignore")
 class FinetuneConfig:
     """What a run does.
 
-    `base_model` is the checkpoint folder it goes on from, `compare_with` the one whose figures stand beside its own.
+    `base_model` is the checkpoint folder or catalogue id of the model it goes on from, `compare_with` that of the one
+    whose figures stand beside its own.
     `replay` names report files that join the training and validation parts, never the test part, `statements` files of
     single sentences that are only learnt from; `own_copies` says how often each own training report counts beside them,
     `replay_texts` how many of their texts an epoch draws (all without it). `test_file` replaces the share of
@@ -95,6 +97,7 @@ def read_config(folder: Path) -> FinetuneConfig:
     missing = ", ".join(name for name in ("schema_id", "base_model", "name") if not isinstance(raw.get(name), str))
     if missing:
         _refuse(f"nennt nicht: {missing}", f"does not name: {missing}")
+    _check_kinds(raw)
     try:
         reads = Reading(raw["reads"]) if raw.get("reads") else None
     except ValueError:
@@ -108,28 +111,73 @@ def read_config(folder: Path) -> FinetuneConfig:
     return config
 
 
+def _check_kinds(raw: Mapping[str, Any]) -> None:
+    """Refuse values of another kind than the field's, of which the first one is named."""
+    kinds = get_type_hints(FinetuneConfig)
+    for name, value in raw.items():
+        fits, de, en = _KINDS[kinds[name]]
+        if not fits(value):
+            _refuse(
+                f"enthält einen unmöglichen Wert: {name} = {json.dumps(value, ensure_ascii=False)}; erwartet wird {de}",
+                f"has an impossible value: {name} = {json.dumps(value, ensure_ascii=False)}; expected is {en}",
+            )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and isfinite(value))
+
+
+def _or_none(fits: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or fits(value)
+
+
+_KINDS: Mapping[Any, tuple[Callable[[object], bool], str, str]] = {
+    str: (_is_text, "Text", "text"),
+    str | None: (_or_none(_is_text), "Text oder null", "text or null"),
+    tuple[str, ...]: (_is_texts, "eine Liste von Texten", "a list of texts"),
+    int: (_is_whole, "eine ganze Zahl", "a whole number"),
+    int | None: (_or_none(_is_whole), "eine ganze Zahl oder null", "a whole number or null"),
+    float: (_is_number, "eine Zahl", "a number"),
+    bool: (lambda value: isinstance(value, bool), "true oder false", "true or false"),
+    Reading | None: (_or_none(_is_text), "Text oder null", "text or null"),
+}
+
+
 def _check_numbers(config: FinetuneConfig) -> None:
     """Refuse values that cannot work, of which the first one is named."""
-    try:
-        works = {
-            "epochs": config.epochs >= 1,
-            "patience": config.patience >= 1,
-            "learning_rate": config.learning_rate > 0,
-            "positive_weight": config.positive_weight >= 1,
-            "batch_tokens": config.batch_tokens >= 1,
-            "own_copies": config.own_copies >= 1,
-            "replay_texts": config.replay_texts is None or config.replay_texts >= 0,
-            "test_share": 0 <= config.test_share < 1,
-            "validation_share": 0 <= config.validation_share < 1 - config.test_share,
-            "warmup_share": 0 <= config.warmup_share < 1,
-            "uncertain": config.uncertain in UNCERTAIN,
-            "layer_decay": 0 < config.layer_decay <= 1,
-            "lora_rank": config.lora_rank >= 0,
-            "checkpoint_minutes": config.checkpoint_minutes >= 0,
-            "precision": config.precision in ("no", "bf16", "fp16"),
-        }
-    except TypeError:
-        _refuse("enthält Text, wo eine Zahl stehen muss", "has text where a number must be")
+    works = {
+        "epochs": config.epochs >= 1,
+        "patience": config.patience >= 1,
+        "learning_rate": config.learning_rate > 0,
+        "positive_weight": config.positive_weight >= 1,
+        "batch_tokens": config.batch_tokens >= 1,
+        "own_copies": config.own_copies >= 1,
+        "replay_texts": config.replay_texts is None or config.replay_texts >= 0,
+        "test_share": 0 <= config.test_share < 1,
+        "validation_share": 0 <= config.validation_share < 1 - config.test_share,
+        "warmup_share": 0 <= config.warmup_share < 1,
+        "uncertain": config.uncertain in UNCERTAIN,
+        "layer_decay": 0 < config.layer_decay <= 1,
+        "lora_rank": config.lora_rank >= 0,
+        "checkpoint_minutes": config.checkpoint_minutes >= 0,
+        "precision": config.precision in ("no", "bf16", "fp16"),
+        "weight_decay": config.weight_decay >= 0,
+        "run_together": config.run_together >= 0,
+        "cues": config.cues >= 0,
+        "seed": 0 <= config.seed < 2**32,
+    }
     wrong = next((name for name, fine in works.items() if not fine), None)
     if wrong:
         value = getattr(config, wrong)

@@ -40,7 +40,8 @@ class Phase:
 def learning_rate(step: int, total: int, warmup: int, peak: float, decay: Decay = "cosine") -> float:
     """The rate of update number `step` (from 0): linear warm-up to `peak`, then a decay that is zero at `total`.
 
-    No update is wasted: the last one, number `total - 1`, has the smallest rate that is not zero.
+    No update is wasted: the decay ends with the last one, number `total - 1`, whose rate is not zero yet. A warm-up of
+    all updates leaves none for the decay, and a longer one never reaches `peak`; `warmup_notice` says so.
 
     >>> [round(learning_rate(step, 6, 2, 1.0, "linear"), 2) for step in range(7)]
     [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
@@ -49,6 +50,23 @@ def learning_rate(step: int, total: int, warmup: int, peak: float, decay: Decay 
         return peak * (step + 1) / warmup
     done = (step - warmup) / max(1, total - warmup)
     return peak * (1 - done if decay == "linear" else 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def warmup_notice(total: int, warmup: int, peak: float) -> str:
+    """What to tell of a warm-up that leaves no update for the decay; empty for any other.
+
+    >>> warmup_notice(194, 200, 2e-3)
+    'all 194 steps are warm-up (200): the rate climbs to 1.9e-03 of 2.0e-03 and does not fall; --warmup shortens it'
+    >>> warmup_notice(400, 200, 2e-3)
+    ''
+    """
+    if warmup < total:
+        return ""
+    highest = learning_rate(total - 1, total, warmup, peak)
+    return (
+        f"all {total} steps are warm-up ({warmup}): the rate climbs to {highest:.1e} of {peak:.1e} and does not fall; "
+        "--warmup shortens it"
+    )
 
 
 def seed_of(*numbers: int) -> int:

@@ -23,6 +23,7 @@ from medbertde.report_file import Row, check_row, text_lines, to_json
 from medbertde.schema import Kind, Schema, load_schema
 from medbertde.text import MAX_CHARS, decode, shown
 from medbertde.types import InvalidFile, InvalidSchema, Notice, UserError
+from train.output import make_room
 
 NEW_TEXT = "-DOCSTART-"
 NO_LABEL = "-"
@@ -223,8 +224,11 @@ def main() -> int:
     names = dict(pair.rpartition("=")[::2] for pair in args.name)
     left_out = 0
     try:
+        make_room(args.out)
         schema, records = load_schema(args.schema), []
         for path in args.files:
+            if not path.is_file():
+                raise InvalidFile(f"Die Datei {path} gibt es nicht.", f"There is no file {path}.")
             for row in read_span_file(path.name, path.read_bytes(), schema, names):
                 if row.record is None:
                     left_out += 1

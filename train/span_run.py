@@ -15,7 +15,7 @@ import numpy as np
 from accelerate import PartialState
 from transformers import PreTrainedModel
 
-from medbertde.inference.checkpoint import LoadedModel, load_checkpoint, save_checkpoint
+from medbertde.inference.checkpoint import LoadedModel, save_checkpoint
 from medbertde.inference.facts import CheckpointFacts
 from medbertde.parts import Parts
 from medbertde.schema import Schema
@@ -24,7 +24,7 @@ from medbertde.types import FoundSpan, Metrics, ReportRecord, Task
 from train.compare import Judged, reliability
 from train.fit import state_folder
 from train.intervals import Counts
-from train.lineage import run_lineage
+from train.lineage import load_base, run_lineage
 from train.run_folder import FinetuneConfig, report_keys, write_lines, write_metrics
 from train.span_figures import by_label, compare_spans, ends, measure_spans, overall, paired_spans, spans_of, table
 from train.spans import SpanObjective, best_temperature
@@ -84,7 +84,7 @@ def _marked_by_old(config: FinetuneConfig, records: Sequence[ReportRecord], sche
     """The same of the model to compare with, None when there is none or it marks the spans of another schema."""
     if not config.compare_with:
         return None
-    old = load_checkpoint(Path(config.compare_with))
+    old = load_base(config.compare_with)
     if old.task is not Task.NER or old.facts.schema_id != schema.id:
         return None
     return _marked(SpanObjective(schema, old), old.model, records, old.span_temperature)

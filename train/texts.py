@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 
+from medbertde.parts import is_fixed_test
 from medbertde.report_file import read_reports
 from medbertde.schema import schema_ids
 from medbertde.text import clean, content_hash
@@ -46,7 +47,8 @@ class Document:
 def documents(paths: Sequence[Path]) -> Iterator[Document]:
     """All documents of report files, `.txt` (one document each), `.parquet` (`text`, `source`) and folders of these.
 
-    Raises `InvalidFile` for what cannot be read and `TrainingRefused` for material that models are tested on.
+    Reports of a project's fixed test part are passed over. Raises `InvalidFile` for what cannot be read and
+    `TrainingRefused` for material that models are tested on.
     """
     for file in files_of(paths):
         _refuse_test_material(file.stem, file)
@@ -73,7 +75,10 @@ def _report_file(path: Path) -> Iterator[Document]:
             raise InvalidFile(
                 f"{path.name}, Zeile {row.number}: {row.fault.de}", f"{path.name}, row {row.number}: {row.fault.en}"
             )
-        _refuse_test_material(row.record.meta.get("source", ""), path)
+        for source in (row.source, row.record.meta.get("source", "")):
+            _refuse_test_material(source, path)
+        if is_fixed_test(row.record):
+            continue
         yield Document(row.record.text, row.record.meta.get("family"))
 
 

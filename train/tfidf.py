@@ -27,6 +27,7 @@ from medbertde.schema import Schema, load_schema
 from medbertde.types import InvalidFile, ReportRecord, State, TrainingRefused, UserError
 from train.dataset import targets
 from train.evaluate import Floats, Ints, best_threshold
+from train.output import make_room
 
 VALIDATION_SHARE = 0.12
 FEWEST_REPORTS = 8
@@ -129,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="report file to write (.jsonl)")
     args = parser.parse_args(argv)
     try:
+        make_room(args.out)
         schema = load_schema(args.schema)
         records = existing_records(args.reports)
         model = fit(existing_records(args.train, schema), schema)

@@ -49,8 +49,17 @@ def written(path: Path, encoding: str, *, force: bool) -> Iterator[TextIO]:
         partial.unlink(missing_ok=True)
 
 
-def require_free(path: Path, *, force: bool) -> Path:
-    """The file to write: of a link the one it points to. Nothing is replaced unasked, and what is no file never is."""
+def require_free(path: Path, *, force: bool, source: Path | None = None) -> Path:
+    """The file to write: of a link the one it points to. Nothing is replaced unasked, and what is no file never is.
+
+    Neither is `source`, the file that is read.
+    """
+    if source and path.exists() and source.exists() and path.samefile(source):
+        raise InvalidFile(
+            f"{path} ist die Datei, die gelesen wird, und wird nicht ersetzt. Bitte für die Ausgabe einen anderen "
+            "Namen wählen.",
+            f"{path} is the file that is read and is not replaced. Please choose another name for the output.",
+        )
     if path.exists() and not path.is_file():
         raise InvalidFile(
             f"{path} ist keine gewöhnliche Datei und wird nicht ersetzt. Bitte einen anderen Namen wählen.",
@@ -61,7 +70,13 @@ def require_free(path: Path, *, force: bool) -> Path:
             f"Die Datei {path} gibt es schon. Bitte einen anderen Namen wählen oder sie mit --force ersetzen.",
             f"The file {path} is there already. Please choose another name or replace it with --force.",
         )
-    return path.resolve() if path.is_symlink() else path
+    target = path.resolve() if path.is_symlink() else path
+    if not target.parent.is_dir():
+        raise InvalidFile(
+            f"Den Ordner {target.parent} gibt es nicht. Bitte ihn zuerst anlegen oder einen anderen wählen.",
+            f"There is no folder {target.parent}. Please make it first or choose another one.",
+        )
+    return target
 
 
 def lose_nothing() -> None:

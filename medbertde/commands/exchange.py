@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,12 +37,13 @@ def add(command: Command) -> None:
 def import_file(args: argparse.Namespace) -> int:
     """Put the reports of a file, with their labels if there are any, into the annotation queue."""
     from medbertde.services.exchange.incoming.plan import Choices
+    from medbertde.services.files import ID_TAKEN
     from medbertde.services.screened_records import HELD_BACK, Treatment, became
 
     treatment = Treatment(args.identifying) if args.identifying else None
     choices = Choices(_pairs(args.column), _pairs(args.name), _pairs(args.value), args.sheet)
     name, data = args.file.name, args.file.read_bytes()
-    with opened() as (services, user):
+    with opened() as (services, user), _column_named():
         if args.preview:
             _print_preview(services.files.preview(user, args.schema, name, data, choices))
             return DONE
@@ -56,6 +58,11 @@ def import_file(args: argparse.Namespace) -> int:
     if result.screened:
         found = became(result.screened)
         tell(found.de, found.en)
+    if any(notice.code == ID_TAKEN for _, notice in result.rejected):
+        tell(
+            "Mit „--column id=skip“ werden die Kennungen nicht übernommen (id: der Name ihrer Spalte).",
+            "“--column id=skip” leaves the ids out (id: the name of their column).",
+        )
     return ROWS_LEFT_OUT if result.rejected else DONE
 
 
@@ -64,6 +71,11 @@ def export(args: argparse.Namespace) -> int:
     from medbertde.services.exchange import ExportFormat, ExportOrder, Wanted
     from medbertde.services.exchange.incoming.plan import iso_date
 
+    if args.value and not args.finding:
+        raise InvalidFile(
+            "--value gehört zu einem Befund. Bitte ihn mit --finding nennen.",
+            "--value belongs to a finding. Please name it with --finding.",
+        )
     since, until = (date.fromisoformat(iso_date(day)) if day else None for day in (args.since, args.until))
     wanted = Wanted(
         finding=args.finding,
@@ -77,9 +89,49 @@ def export(args: argparse.Namespace) -> int:
     )
     out = require_free(args.out, force=args.force)
     with opened() as (services, user):
-        services.files.export(user, ExportOrder(args.schema, ExportFormat(args.format), wanted), out)
-    print(args.out)
+        if args.annotator:
+            _require_one_of(services.files.annotators(user, args.schema), args.annotator)
+        count = services.files.export(user, ExportOrder(args.schema, ExportFormat(args.format), wanted), out)
+    print(_written(args.format, count) + str(args.out))
     return DONE
+
+
+def _require_one_of(annotators: Sequence[str], name: str) -> None:
+    if name not in annotators:
+        known = ", ".join(annotators) or "–"
+        raise InvalidFile(
+            f"„{name}“ hat zu diesem Schema nichts annotiert. Annotiert haben: {known}.",
+            f"“{name}” has annotated nothing for this schema. Annotators are: {known}.",
+        )
+
+
+def _written(kind: str, count: int) -> str:
+    """How much an export holds; the interface for Label Studio holds no reports."""
+    if kind == "label_studio_config":
+        return ""
+    if kind == "revisions":
+        return say(
+            f"{count} {'Änderung' if count == 1 else 'Änderungen'} geschrieben: ",
+            f"{count} {'change' if count == 1 else 'changes'} written: ",
+        )
+    return say(
+        f"{count} {'Befund' if count == 1 else 'Befunde'} geschrieben: ",
+        f"{count} {'report' if count == 1 else 'reports'} written: ",
+    )
+
+
+@contextmanager
+def _column_named() -> Iterator[None]:
+    """Where no column is known as the text: how this command is told which one it is."""
+    from medbertde.services.exchange.incoming.plan import NoTextColumn
+
+    try:
+        yield
+    except NoTextColumn as error:
+        raise InvalidFile(
+            f"{error.de} Hier sagt --column NAME=text, welche es ist.",
+            f"{error.en} Here --column NAME=text says which column it is.",
+        ) from error
 
 
 def _tell_progress(progress: Progress) -> None:
@@ -130,7 +182,7 @@ def _add_meanings(bring: argparse.ArgumentParser) -> None:
 def _add_filters(take: argparse.ArgumentParser) -> None:
     """The format and the filters of an export."""
     formats = ("jsonl", "csv", "parquet", "huggingface", "label_studio", "label_studio_config", "conll", "revisions")
-    take.add_argument("--format", required=True, choices=formats, help="revisions: every change; conll: spans")
+    take.add_argument("--format", required=True, choices=formats, help="revisions: every change as CSV; conll: spans")
     take.add_argument("--finding", default="", help="only reports that mention this finding")
     states = [*(state.value for state in State), "none"]
     take.add_argument("--value", action="append", default=[], choices=states, help="with this value of --finding")

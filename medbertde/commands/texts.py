@@ -59,11 +59,11 @@ def predict(args: argparse.Namespace) -> int:
     """Answer every report of a file, findings or spans; rows that cannot be read are told. Works under a launcher."""
     from medbertde.services.bulk import Order, Watch, predict_file
     from medbertde.services.journal import Part
-    from medbertde.services.screened_records import Treatment
+    from medbertde.services.screened_records import Treatment, became
 
     part = Part(*_of_processes())
     treatment = Treatment(args.identifying) if args.identifying else None
-    out = require_free(args.out, force=args.force)
+    out = require_free(args.out, force=args.force, source=args.file)
     order = Order(args.file, out, args.model, args.resume, args.force, part, treatment)
     with opened() as (services, user), Bar(quiet=part.index > 0) as bar:
         services.access.require_terms(user)
@@ -78,6 +78,9 @@ def predict(args: argparse.Namespace) -> int:
     counted = say(f"{answered} von {rows} Befunden klassifiziert", f"{answered} of {rows} reports classified")
     left_out = say(f", {rows - answered} ausgelassen", f", {rows - answered} left out") if answered < rows else ""
     print(f"{counted}{left_out} ({outcome.precision}): {args.out}")
+    if outcome.screened:
+        found = became(outcome.screened)
+        tell(found.de, found.en)
     if outcome.remarks:
         codes = ", ".join(f"{code} {count}" for code, count in sorted(outcome.remarks.items()))
         tell(
@@ -124,6 +127,8 @@ def models(_args: argparse.Namespace) -> int:
 def deidentify(args: argparse.Namespace) -> int:
     """Take names, dates, places and numbers of persons out of a text. Some may be left: read the result."""
     is_stdin = str(args.file) == "-"
+    if args.out:
+        require_free(args.out, force=args.force, source=None if is_stdin else args.file)
     data = standard_input().buffer.read() if is_stdin else args.file.read_bytes()
     done = medbertde.deidentify(decode(data, "" if is_stdin else args.file.name), dates=args.dates, by=args.by)
     if args.out:

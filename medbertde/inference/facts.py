@@ -23,12 +23,15 @@ class Lineage:
     """Where a checkpoint comes from, so that it can be made again.
 
     `ancestors` are all models it goes back to, the first one first and the base model last; empty for a model that
-    began untrained, and in checkpoints made before this was kept.
+    began untrained, and in checkpoints made before this was kept. A language model also says how many short statements
+    joined its texts (`cues`) and that one text in `held_out_of` was held out.
     """
 
     base_model: str | None = None
     ancestors: tuple[str, ...] = ()
     data_hash: str | None = None
+    cues: int | None = None
+    held_out_of: int | None = None
     git_commit: str | None = None
     seed: int | None = None
     run_id: str | None = None
@@ -141,9 +144,15 @@ def model_card(facts: CheckpointFacts) -> str:
         *("", "## Figures on held-out reports", "", "| figure | value |", "|---|---|"),
         *(f"| {name} | {value:.4g} |" for name, value in figures.items()),
         *("", "## Lineage", "", "| fact | value |", "|---|---|"),
-        *(f"| {name} | {_told(value)} |" for name, value in asdict(facts.lineage).items()),
+        *(f"| {name} | {_told(value)} |" for name, value in _lineage_rows(facts)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _lineage_rows(facts: CheckpointFacts) -> list[tuple[str, object]]:
+    """The lineage for the card; a classifier has no figures of a pretraining."""
+    foreign = () if facts.task is Task.FILL_MASK else ("cues", "held_out_of")
+    return [(name, value) for name, value in asdict(facts.lineage).items() if name not in foreign]
 
 
 def _told(value: object) -> str:

@@ -12,9 +12,9 @@ from medbertde.settings import Profile, Settings
 from medbertde.store import audit, users
 from medbertde.store.session import Database
 from medbertde.types import Forbidden, NotSignedIn, Role, User
+from medbertde.user_names import GUEST
 
 TERMS_VERSION = "2026-11"
-GUEST = "gast-"  # how the names of visitors without a login begin
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ is known to the browser alone, the database keeps its hash. Knows no HTTP.
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import unicodedata
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from medbertde.services.access import GUEST, Access
+from medbertde.services.access import Access
 from medbertde.services.passwords import hash_password, is_right, require_password
 from medbertde.settings import Profile, Settings
 from medbertde.store import audit, sessions, users
@@ -24,13 +23,12 @@ from medbertde.store.session import Database, Session
 from medbertde.store.sessions import Lifetime
 from medbertde.store.users import Account
 from medbertde.types import Conflict, NotFound, Role, SignInRefused, StorageError, User, UserError
+from medbertde.user_names import FROM_HUB, GUEST, RULE_DE, RULE_EN, can_be_a_name, is_free_to_choose
 
 TRIES_PER_NAME = 8
 TRIES_PER_ADDRESS = 60  # a clinic may share one address
 WINDOW = timedelta(minutes=15)
 AUDIT_PAGE = 50
-_NAME = re.compile(r"[\w.@-]{2,40}")
-_HUB = "hf-"  # how the names of those begin who sign in through the Hub
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Accounts:
     def welcome_from_hub(self, hub_name: str) -> str:
         """The token of a session for someone whom the Hub has signed in: annotates under their Hub name."""
         with self.database.write() as session:
-            user = users.ensure_user(session, name=f"{_HUB}{hub_name}", role=Role.ANNOTATOR)
+            user = users.ensure_user(session, name=f"{FROM_HUB}{hub_name}", role=Role.ANNOTATOR)
         return self._begin(user)
 
     def change_password(self, user: User, token: str, old: str, new: str, address: str) -> None:
@@ -245,7 +243,7 @@ class Accounts:
         with self.database.write() as session:
             of_name = sessions.count_attempt(session, key=name_key, window=WINDOW)
             of_address = sessions.count_attempt(session, key=address_key, window=WINDOW)
-            account = users.find_account(session, name=name) if _NAME.fullmatch(name) else None
+            account = users.find_account(session, name=name) if can_be_a_name(name) else None
             if of_name == TRIES_PER_NAME + 1 and account:
                 audit.record(session, user_id=account.user.id, action="locked", facts={"tries": TRIES_PER_NAME})
         if of_name > TRIES_PER_NAME or of_address > TRIES_PER_ADDRESS:
@@ -291,13 +289,8 @@ def _person(account: Account) -> Person:
 
 
 def _require_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or name.startswith((GUEST, _HUB)):
-        raise UserError(
-            "Ein Benutzername hat 2 bis 40 Zeichen: Buchstaben, Ziffern, Punkt, Strich, Unterstrich oder @, und "
-            f"beginnt nicht mit {GUEST} oder {_HUB}.",
-            "A user name has 2 to 40 characters: letters, digits, dot, hyphen, underscore or @, and does not begin "
-            f"with {GUEST} or {_HUB}.",
-        )
+    if not is_free_to_choose(name):
+        raise UserError(RULE_DE, RULE_EN)
 
 
 def _hashed(token: str) -> str:

@@ -24,20 +24,22 @@ from medbertde.inference.classify import classify, require
 from medbertde.inference.forward import Precision, prepare
 from medbertde.inference.mark import mark
 from medbertde.inference.runtime import Runtime
+from medbertde.privacy.kinds import Kind
 from medbertde.report_file import Row
 from medbertde.services.access import Access
 from medbertde.services.answers import Answer, answer, marked, require_suffix, write_answers
 from medbertde.services.journal import Job, Journal, Part
 from medbertde.services.report_stream import count_rows, stream_rows
-from medbertde.services.screened_records import Gatekeeper, Treatment, gatekeeper_for, passed
+from medbertde.services.screened_records import Gatekeeper, Tally, Treatment, gatekeeper_for, passed
 from medbertde.services.screening import screener_of_files
 from medbertde.settings import Settings
-from medbertde.types import InvalidFile, Notice, Progress, Task, User
+from medbertde.types import InvalidFile, Notice, Progress, Screened, Task, User
 
 ROWS_PER_BLOCK = 256  # computed together and then on disk; what a kill loses at most
 ROWS_PER_STEP = 32  # between two signs of life on the page
 _FINGERPRINT = 1024 * 1024  # bytes at each end of the input that tell it from another file
 _POLL_S = 0.5
+_FOUND = "identifying"  # beside an answer in the journal only: what was replaced in its text, counted by kind
 Item = TypeVar("Item")
 
 
@@ -61,13 +63,14 @@ class Order:
 class Outcome:
     """How many rows the file has and how many of them are answered; `precision` names the numbers computed with.
 
-    `remarks` counts the answers that carry each code of a notice.
+    `remarks` counts the answers that carry each code of a notice, `screened` what was replaced in the texts.
     """
 
     rows: int
     answered: int
     precision: str
     remarks: Mapping[str, int]
+    screened: Screened | None
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,9 @@ def predict_file(order: Order, settings: Settings, watch: Watch) -> Outcome | No
     if order.part.index:
         return None
     remarks: Counter[str] = Counter()
-    return Outcome(total, _merge(order, job, model, watch, remarks), precision, remarks)
+    replaced = Tally()
+    answered = _merge(order, job, model, watch, remarks, replaced)
+    return Outcome(total, answered, precision, remarks, replaced.screened(Treatment.REPLACE))
 
 
 def _require_free(order: Order) -> None:
@@ -158,11 +163,13 @@ class _Share:
 
     def answers(self, block: Sequence[Row]) -> list[Answer]:
         """The answers to the rows of a block that may be read; a row that is held back is told."""
-        rows = list(passed(block, self.gatekeeper))
-        for before, after in zip(block, rows, strict=True):
+        screened = [self.gatekeeper.row(row) if self.gatekeeper else (row, Counter[Kind]()) for row in block]
+        for before, (after, _) in zip(block, screened, strict=True):
             if after.fault and not before.fault:
                 self.watch.fault(after.number, after.fault)
-        return _answers(self.model, rows, self.max_chars)
+        found = {row.number: kinds for row, kinds in screened if kinds}
+        answers = _answers(self.model, [row for row, _ in screened], self.max_chars)
+        return [{**each, _FOUND: found[_row(each)]} if _row(each) in found else each for each in answers]
 
 
 def _answer_share(share: _Share, rows: Iterator[Row], journal: Journal, total: int, last: int) -> None:
@@ -199,17 +206,17 @@ def _answers(model: LoadedModel, rows: Sequence[Row], max_chars: int) -> list[An
     return [answer(row, prediction, model.thresholds) for row, prediction in zip(good, predictions, strict=True)]
 
 
-def _merge(order: Order, job: Job, model: LoadedModel, watch: Watch, remarks: Counter[str]) -> int:
+def _merge(order: Order, job: Job, model: LoadedModel, watch: Watch, remarks: Counter[str], replaced: Tally) -> int:
     """Wait for all parts and write them in the order of the rows, beside and renamed; how many answers there are.
 
-    Adds their notices to `remarks`.
+    Adds their notices to `remarks`, and to `replaced` what stands in their texts no more.
     """
     journals = [Journal(order.out, Part(index, order.part.count)) for index in range(order.part.count)]
     if not all(journal.is_complete(job) for journal in journals):
         watch.waiting()
     while not all(journal.is_complete(job) for journal in journals):
         time.sleep(_POLL_S)
-    answers = _noted(heapq.merge(*(journal.answers() for journal in journals), key=_row), remarks)
+    answers = _noted(heapq.merge(*(journal.answers() for journal in journals), key=_row), remarks, replaced)
     partial = order.out.with_name(f".{order.out.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
         labels = None if model.task is Task.NER else tuple(model.thresholds)
@@ -222,10 +229,11 @@ def _merge(order: Order, job: Job, model: LoadedModel, watch: Watch, remarks: Co
     return count
 
 
-def _noted(answers: Iterator[Answer], remarks: Counter[str]) -> Iterator[Answer]:
+def _noted(answers: Iterator[Answer], remarks: Counter[str], replaced: Tally) -> Iterator[Answer]:
     for each in answers:
         remarks.update(each["warnings"])
-        yield each
+        replaced.add(Counter({Kind(kind): count for kind, count in each.get(_FOUND, {}).items()}))
+        yield {name: value for name, value in each.items() if name != _FOUND}
 
 
 def _row(answer: Answer) -> int:

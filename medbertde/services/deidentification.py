@@ -16,13 +16,14 @@ from dataclasses import dataclass
 
 from medbertde.privacy.deidentify import deidentify
 from medbertde.privacy.kinds import Dates, Deidentified, Replace
-from medbertde.services.access import GUEST, Access
+from medbertde.services.access import Access
 from medbertde.services.screening import Screener, Screening, classifier_for, told
 from medbertde.settings import Policy, Settings
 from medbertde.store import audit
 from medbertde.store.session import Database
 from medbertde.text import clean
 from medbertde.types import Forbidden, Notice, User, UserError
+from medbertde.user_names import GUEST
 
 REMEMBERED = 20_000  # spans that users let through
 

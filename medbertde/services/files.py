@@ -20,7 +20,7 @@ from medbertde.services.exchange.examples import example_file
 from medbertde.services.exchange.incoming.plan import Choices, make_plan
 from medbertde.services.exchange.incoming.preview import Preview, preview
 from medbertde.services.exchange.incoming.recognise import open_table
-from medbertde.services.exchange.incoming.reports import ImportedFile, read_steps
+from medbertde.services.exchange.incoming.reports import ImportedFile, known_modalities, read_steps
 from medbertde.services.exchange.incoming.screened import ScreenedFile, screen_steps
 from medbertde.services.exchange.incoming.table import SCANNED_ROWS, Limits
 from medbertde.services.exchange.outgoing.files import write_export
@@ -29,14 +29,28 @@ from medbertde.services.screened_records import Gatekeeper, Tally, Treatment, ga
 from medbertde.services.screening import Screener, screener_of_files, told
 from medbertde.settings import Settings
 from medbertde.store import audit, exports, labels, reports
+from medbertde.store.exports import Wanted
 from medbertde.store.reports import AddedReports
 from medbertde.store.session import Database, Session
-from medbertde.types import ImportResult, Notice, Progress, ReportRecord, Role, Screened, StorageError, User
+from medbertde.text import shown
+from medbertde.types import (
+    ImportResult,
+    InvalidFile,
+    Notice,
+    Progress,
+    ReportRecord,
+    Role,
+    Screened,
+    StorageError,
+    User,
+)
 
+ID_TAKEN = "id_taken"
 _ID_TAKEN = Notice(
-    "id_taken",
-    "Die Kennung (id) gehört schon zu einem anderen Befundtext. Bitte eine andere Kennung vergeben.",
-    "The id already belongs to another report text. Please choose another id.",
+    ID_TAKEN,
+    "Die Kennung (id) gehört schon zu einem anderen Befundtext. Bitte eine andere Kennung vergeben oder die Spalte der "
+    "Kennungen nicht übernehmen.",
+    "The id already belongs to another report text. Please choose another id or leave out the column of ids.",
 )
 NO_CHOICES = Choices()
 STORING = "storing"
@@ -114,6 +128,7 @@ class Files:
         Readings are blind: below a curator it holds the user's own labels, whoever's are asked for.
         """
         schema, order = self._allow(user, order.schema_id), _blinded(order, user)
+        _require_known(order.wanted, schema)
         with self.database.write() as session:
             facts: dict[str, audit.Fact] = {"schema": schema.id, "kind": order.format.value}
             audit.record(session, user_id=user.id, action="export", facts=facts)
@@ -205,6 +220,18 @@ def _sees_all(user: User) -> bool:
 
 def _blinded(order: ExportOrder, user: User) -> ExportOrder:
     return order if _sees_all(user) else replace(order, wanted=replace(order.wanted, annotator=user.name))
+
+
+def _require_known(wanted: Wanted, schema: Schema) -> None:
+    """Refuse a filter by a finding or a modality that there is not, which no report could pass."""
+    if wanted.finding:
+        schema.label(wanted.finding)
+    if wanted.modality and wanted.modality not in known_modalities():
+        found, possible = shown(wanted.modality), ", ".join(sorted(known_modalities()))
+        raise InvalidFile(
+            f"Die Untersuchungsart „{found}“ gibt es nicht. Möglich sind: {possible}.",
+            f"There is no modality “{found}”. Possible are: {possible}.",
+        )
 
 
 def _store_file(session: Session, file: ImportedFile, schema: Schema, user: User) -> ImportResult:

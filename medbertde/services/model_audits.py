@@ -71,9 +71,9 @@ class ModelAudits:
 
 _WHAT_TO_DO = (
     "Weitergegeben wird es so nicht. Geprüft wird mit „python -m train.audit --model …“; wer die App verwaltet, kann "
-    "es auch mit einer Begründung freigeben, die protokolliert wird.",
+    "es auch mit einer Begründung freigeben (--override-audit „…“), die protokolliert wird.",
     "It is not given away like this. “python -m train.audit --model …” audits it; who runs the app can also release it "
-    "with a reason, which is recorded.",
+    "with a reason (--override-audit “…”), which is recorded.",
 )
 
 

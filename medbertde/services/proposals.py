@@ -5,6 +5,7 @@ Owns what is proposed and for which report. A proposal is never a mark: only who
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medbertde.report_file import to_json
@@ -13,7 +14,7 @@ from medbertde.services.access import Access
 from medbertde.services.files import Files
 from medbertde.store import proposals, reports
 from medbertde.store.session import Database, Session
-from medbertde.strongest import same_place, strongest_spans
+from medbertde.strongest import Span, same_place, strongest_spans
 from medbertde.types import Attribution, Proposal, Report, ReportRecord, Role, State, User, UserError
 
 SOURCE = "Klassifikation.jsonl"  # stands where the name of an imported file does
@@ -39,9 +40,10 @@ class Proposals:
     def propose(self, user: User, schema_id: str, attribution: Attribution) -> Proposed | None:
         """Propose the explanation's strongest words for the stored report with this text; None where there is none."""
         schema = self._allow(user, schema_id)
+        spans = strongest_spans(attribution.text, attribution.words)  # before the database is locked for writing
         with self.database.write() as session:
             report = reports.find_copy(session, text=attribution.text)
-            return None if report is None else _propose(session, user, schema, report, attribution)
+            return None if report is None else _propose(session, user, schema, report, attribution, spans)
 
     def add(self, user: User, schema_id: str, attribution: Attribution) -> Proposed:
         """Import the text among the reports to annotate, and propose the words for it; `UserError` if it is refused."""
@@ -60,9 +62,10 @@ class Proposals:
         return load_schema(schema_id)
 
 
-def _propose(session: Session, user: User, schema: Schema, report: Report, attribution: Attribution) -> Proposed:
+def _propose(
+    session: Session, user: User, schema: Schema, report: Report, attribution: Attribution, spans: Sequence[Span]
+) -> Proposed:
     schema.label(attribution.label)
-    spans = strongest_spans(attribution.text, attribution.words)
     if not spans:
         raise UserError(
             "In dieser Erklärung spricht kein Wort für den Befund; es gibt nichts vorzuschlagen.",

@@ -38,8 +38,8 @@ def restore(settings: Settings, path: Path, watch: Watch, *, force: bool) -> Pat
 
 
 def move(settings: Settings, target_url: str, watch: Watch, *, force: bool) -> int:
-    """Copy everything into an empty database and prove that both are equal; returns the number of rows."""
-    moved = backups.move(settings.database_url, target_url, watch, force=force)
+    """Copy everything into an empty database (`--to`) and prove that both are equal; returns the number of rows."""
+    moved = backups.move(settings.database_url, target_url, watch, force=force, address="--to")
     _note(target_url, "move", {"rows": moved.total, "sha256": moved.sha256})
     return moved.total
 

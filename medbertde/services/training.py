@@ -29,7 +29,7 @@ from medbertde.services.training_data import Selection, TrainingPreview, annotat
 from medbertde.settings import ROOT, Settings
 from medbertde.store import audit, models, reports, reviews, runs
 from medbertde.store.runs import GOING
-from medbertde.store.session import Database
+from medbertde.store.session import Database, Session
 from medbertde.types import (
     Conflict,
     ModelVersion,
@@ -115,6 +115,7 @@ class Training:
                     folder=str(folder),
                     user_id=user.id,
                 )
+                _note_run(session, user, "start_training", run_id, schema_id)
         except UserError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -133,6 +134,7 @@ class Training:
             )
         with self.database.write() as session:
             runs.queue_again(session, run_id=run_id)
+            _note_run(session, user, "resume_training", run_id, run.schema_id)
         self.refresh()
         return self._run(run_id)
 
@@ -144,6 +146,7 @@ class Training:
             raise Conflict("Dieses Training läuft nicht mehr.", "This training is not going any more.")
         with self.database.write() as session:
             run = runs.set_run_state(session, run_id=run_id, state=RunState.CANCELLED)
+            _note_run(session, user, "cancel_training", run_id, run.schema_id)
             stop(run)  # before the commit, so that nobody takes the missing process for a crash
         self.refresh()
         return run
@@ -289,6 +292,10 @@ class Training:
     def _end(self, run: Run, state: RunState, message: str | None) -> Run:
         with self.database.write() as session:
             return runs.set_run_state(session, run_id=run.id, state=state, message=message)
+
+
+def _note_run(session: Session, user: User, action: str, run_id: str, schema_id: str) -> None:
+    audit.record(session, user_id=user.id, action=action, facts={"schema": schema_id, "run": run_id})
 
 
 def _write(folder: Path, records: list[ReportRecord], config: Mapping[str, Any], selection: Selection) -> None:

@@ -16,6 +16,7 @@ from medbertde.parts import (
     VALIDATION_SHARE,
     Parts,
     divide,
+    is_fixed_test,
     marked_labels,
     require_marked,
     require_workable,
@@ -81,11 +82,6 @@ class TrainingPreview:
     refusal: TrainingRefused | None = None
     annotators: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
-
-
-def is_fixed_test(record: ReportRecord) -> bool:
-    """Whether a project keeps this report for measuring."""
-    return record.meta.get("split") == "test"
 
 
 def annotated(database: Database, schema: Schema) -> list[ReportRecord]:

@@ -32,6 +32,12 @@ def backup(database: Database, path: Path, watch: Watch, *, force: bool) -> None
             f"Die Datei {path} gibt es schon. Bitte einen anderen Namen wählen oder sie mit --force ersetzen.",
             f"The file {path} is there already. Please choose another name or replace it with --force.",
         )
+    if not database.is_postgresql and path.exists() and path.samefile(_file(database.engine.url)):
+        raise Conflict(
+            f"{path} ist die Datenbank selbst und wird nicht ersetzt. Bitte für die Sicherung einen anderen Namen "
+            "wählen.",
+            f"{path} is the database itself and is not replaced. Please choose another name for the backup.",
+        )
     partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
         if database.is_postgresql:
@@ -75,14 +81,17 @@ def restore(url: str, path: Path, watch: Watch, *, force: bool) -> Path | None:
     return kept
 
 
-def move(source_url: str, target_url: str, watch: Watch, *, force: bool) -> Contents:
-    """Copy everything into an empty database; both hold the same rows then, proven by their hashes."""
+def move(source_url: str, target_url: str, watch: Watch, *, force: bool, address: str = sqlite.ADDRESS) -> Contents:
+    """Copy everything into an empty database; both hold the same rows then, proven by their hashes.
+
+    `address`: what `target_url` is called where sentences ask to check it.
+    """
     source = make_url(source_url)
     if source.get_backend_name() == "sqlite" and not force:
         require_idle(_file(source))
     with (
         closing(open_database(source_url)) as origin,
-        closing(open_database(target_url)) as target,
+        closing(open_database(target_url, address=address)) as target,
         origin.read() as reading,
         target.write() as writing,
     ):

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Boolean, Row, Select, bindparam, func, or_, select, update
+from sqlalchemy import Boolean, ColumnElement, Row, Select, and_, bindparam, func, or_, select, update
 
 from medbertde.store import intake, projects
 from medbertde.store.projects import Project
 from medbertde.store.reports import get_report
 from medbertde.store.session import Session
-from medbertde.store.skips import put_aside
+from medbertde.store.skips import put_aside, put_aside_by_reader
 from medbertde.store.tables import ReportRow, table_of, utc_now
 from medbertde.store.work_tables import AssignmentRow, ProjectPersonRow, ProjectRow
 from medbertde.types import Conflict, QueueProgress, Report
@@ -151,10 +151,17 @@ def finish_imported(session: Session, *, report_ids: Sequence[int], schema_id: s
 
 
 def progress(session: Session, *, project: Project, user_id: int) -> QueueProgress:
-    """How many assignments the user has done, how many anyone has, and how many there are, without counting rows."""
+    """How many assignments the user has done, how many anyone has, and how many there are; only skips are counted."""
     intake.take_in(session, project=project)
-    found = session.execute(_PROGRESS, {"project": project.id, "reader": user_id}).one()
-    return QueueProgress(done_by_user=found.own or 0, done=found.done or 0, total=found.total)
+    asked = {"project": project.id, "schema": project.schema_id, "reader": user_id, "now": utc_now()}
+    found = session.execute(_PROGRESS, asked).one()
+    return QueueProgress(
+        done_by_user=found.own or 0,
+        done=found.done or 0,
+        total=found.total,
+        several=project.rules.readers > 1 and project.rules.overlap_share > 0,
+        skipped=session.scalars(_SKIPPED, asked).one(),
+    )
 
 
 def _slots(session: Session, report_id: int, schema_id: str, user_id: int) -> Sequence[Row[Any]]:
@@ -203,11 +210,8 @@ def _with_report(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     return query.add_columns(*columns).join(report, report.c.id == _ROW.report_id)
 
 
-def _waiting() -> Select[*tuple[Any, ...]]:
-    """The first free assignment of a report that the user does not read anyway.
-
-    PostgreSQL passes over rows that another transaction is about to take.
-    """
+def _open() -> ColumnElement[bool]:
+    """The condition that an assignment of the project is free, and of a report that the user does not read anyway."""
     other = table_of(AssignmentRow).alias().c
     mine = select(other.slot).where(
         other.report_id == _ROW.report_id,
@@ -215,15 +219,14 @@ def _waiting() -> Select[*tuple[Any, ...]]:
         other.user_id == bindparam("reader"),
         other.slot != _ROW.slot,
     )
+    return and_(_ROW.project_id == bindparam("project"), _ROW.done_at.is_(None), _FREE, ~mine.exists())
+
+
+def _waiting() -> Select[*tuple[Any, ...]]:
+    """The first open assignment. PostgreSQL passes over rows that another transaction is about to take."""
     return (
         _with_report(_columns())
-        .where(
-            _ROW.project_id == bindparam("project"),
-            _ROW.done_at.is_(None),
-            _FREE,
-            _NOT_LEFT_OUT,
-            ~mine.exists(),
-        )
+        .where(_open(), _NOT_LEFT_OUT)
         .order_by(_ROW.place, _ROW.report_id, _ROW.slot)
         .limit(1)
         .with_for_update(skip_locked=True, of=table_of(AssignmentRow))
@@ -265,6 +268,7 @@ _TAKE = (
     .values(user_id=bindparam("taker"), expires_at=bindparam("until"), done_at=bindparam("done"))
     .returning(_ROW.slot)
 )
+_SKIPPED = select(func.count(_ROW.report_id.distinct())).where(_ROW.report_id.in_(put_aside_by_reader()), _open())
 _PROGRESS = (
     select(
         _PROJECT.total,

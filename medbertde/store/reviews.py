@@ -100,7 +100,7 @@ def _put(
 def open_reviews(
     session: Session, *, schema_id: str, project_id: int | None = None, limit: int = 200
 ) -> list[OpenReview]:
-    """What waits for a curator, most disagreement first; not what somebody still has to read blind."""
+    """What waits for a curator, most disagreement first; not what somebody still has to read blind, in that project."""
     readers = (
         select(func.count(SubmissionRow.user_id.distinct()))
         .where(
@@ -115,7 +115,7 @@ def open_reviews(
         select(row.report_id, ReportRow.key, row.disputed, row.flagged, row.skip_reason, readers, row.asked)
         .join(ReportRow, ReportRow.id == row.report_id)
         .where(row.schema_id == schema_id, row.settled_at.is_(None))
-        .where(or_(row.flagged, row.asked, row.skip_reason != "", ~_unread(schema_id)))
+        .where(or_(row.flagged, row.asked, row.skip_reason != "", ~_unread(schema_id, project_id)))
         .order_by(row.disputed.desc(), row.report_id.desc())
         .limit(limit)
     )
@@ -127,9 +127,18 @@ def open_reviews(
     return [OpenReview(*found) for found in session.execute(query)]
 
 
-def _unread(schema_id: str) -> ColumnElement[bool]:
-    """Whether a project still waits for somebody's own reading of the report of the query around."""
-    return (
+def _unread(schema_id: str, project_id: int | None) -> ColumnElement[bool]:
+    """Whether a project (this one, or any) still waits for a blind reading of the report of the query around.
+
+    Only a project that asks for several readings does: one that asks for a single one compares nobody with anybody.
+    """
+    other = table_of(AssignmentRow).alias().c
+    several = exists().where(
+        other.report_id == AssignmentRow.report_id,
+        other.project_id == AssignmentRow.project_id,
+        other.slot != AssignmentRow.slot,
+    )
+    query = (
         select(AssignmentRow.slot)
         .join(ProjectRow)
         .where(
@@ -137,9 +146,10 @@ def _unread(schema_id: str) -> ColumnElement[bool]:
             AssignmentRow.done_at.is_(None),
             ProjectRow.schema_id == schema_id,
             ProjectRow.closed_at.is_(None),
+            several,
         )
-        .exists()
     )
+    return (query if project_id is None else query.where(AssignmentRow.project_id == project_id)).exists()
 
 
 def decide(session: Session, *, ruling: Ruling, schema_version: int, user_id: int) -> None:

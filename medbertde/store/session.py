@@ -36,17 +36,21 @@ BEGIN_WRITING = "BEGIN IMMEDIATE"
 
 @dataclass(frozen=True)
 class Database:
-    """An open, migrated database. Safe to share between threads; every `with` block is one transaction."""
+    """An open, migrated database. Safe to share between threads; every `with` block is one transaction.
+
+    `address`: what its address is called where sentences ask to check it.
+    """
 
     engine: Engine
     busy_timeout_s: float
+    address: str = sqlite.ADDRESS
     _writer: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that is committed at the end of the block and rolled back when the block raises."""
         with (
-            _as_sentences(),
+            _as_sentences(self.address),
             self._one_writer(),
             Session(self.engine) as session,
             session.begin(),
@@ -58,7 +62,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A consistent view of the database for the length of the block; nothing done in it is kept."""
-        with _as_sentences(), Session(self.engine) as session:
+        with _as_sentences(self.address), Session(self.engine) as session:
             if self.is_postgresql:
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             else:
@@ -73,7 +77,7 @@ class Database:
     def refresh_statistics(self) -> None:
         """After an import: PostgreSQL looks at the tables by itself within a minute, and plans badly until then."""
         if self.is_postgresql:
-            with _as_sentences(), self.engine.begin() as connection:
+            with _as_sentences(self.address), self.engine.begin() as connection:
                 connection.exec_driver_sql("ANALYZE")
 
     def close(self) -> None:
@@ -94,15 +98,17 @@ class Database:
             self._writer.release()
 
 
-def open_database(url: str, *, busy_timeout_s: float = 30.0) -> Database:
+def open_database(url: str, *, busy_timeout_s: float = 30.0, address: str = sqlite.ADDRESS) -> Database:
     """Open the database at `url`, creating a SQLite file and its folder, and bring its tables up to date.
+
+    `address`: what `url` is called where sentences ask to check it.
 
     Raises `StorageError` when it cannot be opened and `UserError` when it was written by a newer version of the code.
     """
-    target = _parse(url)
+    target = _parse(url, address)
     if target.get_backend_name() == "sqlite":
         sqlite.create_file(Path(target.database or ""))
-    with _as_sentences():
+    with _as_sentences(address):
         migrating = _engine(target, busy_timeout_s, foreign_keys=False)
         try:
             with migrating.begin() as connection:
@@ -111,7 +117,7 @@ def open_database(url: str, *, busy_timeout_s: float = 30.0) -> Database:
                 migrations.upgrade(connection)
         finally:
             migrating.dispose()
-    return Database(_engine(target, busy_timeout_s, foreign_keys=True), busy_timeout_s)
+    return Database(_engine(target, busy_timeout_s, foreign_keys=True), busy_timeout_s, address)
 
 
 def insert(session: Session, table: type[Base]) -> Any:
@@ -124,7 +130,7 @@ def insert_of(dialect: str, table: type[Base] | Table) -> Any:
     return (postgresql if dialect == "postgresql" else sqlite_dialect).insert(table)
 
 
-def _parse(url: str) -> URL:
+def _parse(url: str, address: str) -> URL:
     """The URL, if it names a SQLite file or a PostgreSQL database. The URL may hold a password: it is not repeated."""
     try:
         short = url.startswith("postgres://")  # hosting platforms write it so
@@ -136,9 +142,9 @@ def _parse(url: str) -> URL:
     memory = backend == "sqlite" and target is not None and target.database in (None, "", ":memory:")
     if target is None or backend not in ("sqlite", "postgresql") or memory:
         raise UserError(
-            "Die Datenbankadresse (MEDBERTDE_DATABASE_URL) ist nicht verwendbar. Erwartet wird "
+            f"Die Datenbankadresse ({address}) ist nicht verwendbar. Erwartet wird "
             "sqlite:////Pfad/zur/Datei.sqlite oder postgresql+psycopg://Nutzer@Server/Datenbank.",
-            "The database URL (MEDBERTDE_DATABASE_URL) cannot be used. Expected is sqlite:////path/to/file.sqlite or "
+            f"The database URL ({address}) cannot be used. Expected is sqlite:////path/to/file.sqlite or "
             "postgresql+psycopg://user@server/database.",
         )
     return target
@@ -182,7 +188,7 @@ def _sqlite_engine(target: URL, busy_timeout_s: float, foreign_keys: bool) -> En
 
 
 @contextmanager
-def _as_sentences() -> Iterator[None]:
+def _as_sentences(address: str) -> Iterator[None]:
     """Errors of the storage itself become sentences; programming errors stay what they are."""
     try:
         yield
@@ -201,7 +207,7 @@ def _as_sentences() -> Iterator[None]:
     except exc.DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == _PG_OUT_OF_RANGE:
             raise _unknown_number() from error
-        sentence = _sentence(error)
+        sentence = _sentence(error, address)
         if sentence is None:
             raise
         raise sentence from error
@@ -216,10 +222,10 @@ def _is_unique_violation(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) == _PG_UNIQUE_VIOLATION or "UNIQUE constraint failed" in str(error)
 
 
-def _sentence(error: exc.DBAPIError) -> StorageError | None:
+def _sentence(error: exc.DBAPIError, address: str) -> StorageError | None:
     """The sentence for an error of the storage, None for an error of the code (wrong SQL, wrong types)."""
     if isinstance(error.orig, sqlite.driver().Error):
-        return sqlite.sentence(error.orig)
+        return sqlite.sentence(error.orig, address)
     state = getattr(error.orig, "sqlstate", None) or ""
     known = _PG_SENTENCES.get(state) or _PG_SENTENCES.get(state[:2])
     if known is not None:
@@ -227,7 +233,7 @@ def _sentence(error: exc.DBAPIError) -> StorageError | None:
     if not isinstance(error, exc.OperationalError):
         return None
     in_commit = error.connection_invalidated and error.statement is None
-    return StorageError(*(_BROKEN_OFF if in_commit else _UNREACHABLE))
+    return StorageError(*(_BROKEN_OFF if in_commit else (words.format(address=address) for words in _UNREACHABLE)))
 
 
 def _unknown_number() -> NotFound:
@@ -240,9 +246,9 @@ def _busy() -> StorageError:
 
 _UNREACHABLE = (
     "Die Datenbank antwortet nicht oder lehnt die Verbindung ab. Es wurde nichts gespeichert. Bitte die Adresse "
-    "(MEDBERTDE_DATABASE_URL) und den Datenbankserver prüfen.",
+    "({address}) und den Datenbankserver prüfen.",
     "The database does not answer or refuses the connection. Nothing was saved. Please check the URL "
-    "(MEDBERTDE_DATABASE_URL) and the database server.",
+    "({address}) and the database server.",
 )
 _BROKEN_OFF = (
     "Die Verbindung zur Datenbank ist beim Speichern abgebrochen. Es ist nicht sicher, ob das Letzte gespeichert ist. "

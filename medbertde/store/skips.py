@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy import ColumnElement, Select, bindparam, select
 
 from medbertde.store.reports import get_report
 from medbertde.store.session import Session
@@ -39,18 +39,15 @@ def record_skip(
     session.flush()
 
 
+def put_aside_by_reader() -> Select[int]:
+    """The ids of what the `reader` has put aside in the `schema`. For queries in `store`."""
+    skip = table_of(SkipRow).c
+    return select(skip.report_id).where(skip.user_id == bindparam("reader"), skip.schema_id == bindparam("schema"))
+
+
 def put_aside(report_id: ColumnElement[int]) -> ColumnElement[bool]:
     """The condition that the `reader` has put this report aside in the `schema`. For queries in `store`."""
-    skip = table_of(SkipRow).c
-    return (
-        select(skip.id)
-        .where(
-            skip.user_id == bindparam("reader"),
-            skip.schema_id == bindparam("schema"),
-            skip.report_id == report_id,
-        )
-        .exists()
-    )
+    return put_aside_by_reader().where(table_of(SkipRow).c.report_id == report_id).exists()
 
 
 def skips(session: Session, *, schema_id: str, report_id: int | None = None, limit: int = 1000) -> list[Skip]:

@@ -22,6 +22,7 @@ import psutil
 from medbertde.types import Notice, StorageError
 
 GOOD_VERSION = (3, 51, 3)
+ADDRESS = "MEDBERTDE_DATABASE_URL"  # what the address of the database is called, where nothing else names it
 _NETWORK = {
     "nfs", "nfs3", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afpfs", "webdav", "davfs", "afs", "ceph", "lustre",
     "gpfs", "beegfs", "glusterfs", "ocfs2", "gfs2", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.davfs",
@@ -115,12 +116,15 @@ def as_sentences() -> Iterator[None]:
         raise known from error
 
 
-def sentence(error: BaseException | None) -> StorageError | None:
-    """What the user is told about a driver's error; None for an error of the code (wrong SQL, wrong types)."""
+def sentence(error: BaseException | None, address: str = ADDRESS) -> StorageError | None:
+    """What the user is told about a driver's error; None for an error of the code (wrong SQL, wrong types).
+
+    `address`: what the database's address is called.
+    """
     name = getattr(error, "sqlite_errorname", None) or ""
     known = (words for prefix, words in SENTENCES.items() if name.startswith(prefix))
     found = next(known, None)
-    return None if found is None else StorageError(*found)
+    return None if found is None else StorageError(*(words.format(address=address) for words in found))
 
 
 LOCKED = (
@@ -147,8 +151,8 @@ SENTENCES = {
         "The database file cannot be opened. Please check the folder and the access rights.",
     ),
     "SQLITE_NOTADB": (
-        "Die Datei ist keine SQLite-Datenbank. Bitte MEDBERTDE_DATABASE_URL prüfen oder eine Sicherung einspielen.",
-        "The file is not an SQLite database. Please check MEDBERTDE_DATABASE_URL or restore a backup.",
+        "Die Datei ist keine SQLite-Datenbank. Bitte {address} prüfen oder eine Sicherung einspielen.",
+        "The file is not an SQLite database. Please check {address} or restore a backup.",
     ),
     "SQLITE_CORRUPT": (
         "Die Datenbankdatei ist beschädigt. Bitte die App beenden und eine Sicherung einspielen.",

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from medbertde.services import Services
+from medbertde.settings import Profile
 from medbertde.ui.audit_view import TITLE, audits_value
 from medbertde.ui.card import Card
 from medbertde.ui.header import slot_titles
@@ -24,7 +25,7 @@ und daraus ein besseres Modell trainieren. Es richtet sich an Forschung und Lehr
 - Sie kennen nur die Befunde ihres Schemas. Was dort fehlt, bleibt unsichtbar.
 - Eine hohe Wahrscheinlichkeit heißt, dass der **Text** so gelesen wird, nicht dass der Befund **stimmt**.
 - Die farbigen Wörter zeigen, was den Zahlenwert bewegt hat. Sie sind keine Begründung und kein Beweis.
-- Nichts verlässt diesen Rechner: Texte stehen weder im Protokoll noch im Speicher des Browsers.""",
+- {}""",
     """### What it is for
 medbertde reads German radiology reports with language models: fill gaps, recognise findings, collect labels and train a
 better model from them. It is made for research and teaching.
@@ -35,8 +36,25 @@ better model from them. It is made for research and teaching.
 - They know the findings of their schema only. What is missing there stays invisible.
 - A high probability means that the **text** reads like that, not that the finding is **true**.
 - The coloured words show what moved the number. They are no reasoning and no proof.
-- Nothing leaves this machine: texts are neither in the log nor in the browser's storage.""",
+- {}""",
 )
+KEPT = Text(
+    "Dauerhaft gespeichert wird ein Text erst, wenn ihn jemand zum Annotieren einliest oder aufnimmt; im Protokoll und "
+    "im Speicher des Browsers steht er nie.",
+    "A text is kept only once somebody imports or adds it for annotation; it never stands in the log or in the "
+    "browser's storage.",
+)
+WHERE = {
+    Profile.LOCAL: Text("Ihre Texte verlassen diesen Rechner nicht.", "Your texts do not leave this machine."),
+    Profile.SERVER: Text(
+        "Ihre Texte gehen an den Server, auf dem medbertde läuft, und an keinen fremden Dienst.",
+        "Your texts go to the server that runs medbertde and to no outside service.",
+    ),
+    Profile.SPACE: Text(
+        "Ihre Texte gehen an einen Server von Hugging Face, auf dem medbertde läuft, und an keinen weiteren Dienst.",
+        "Your texts go to a server of Hugging Face that runs medbertde and to no further service.",
+    ),
+}
 
 
 COLUMNS = (
@@ -46,6 +64,12 @@ COLUMNS = (
     Text("Lizenz", "Licence"),
     Text("Bedingungen", "Terms"),
 )
+
+
+def limits(served_as: Profile) -> Text:
+    """What the app is for, its limits, and where texts go when it is served like this."""
+    where = WHERE[served_as]
+    return Text(LIMITS.de.format(f"{where.de} {KEPT.de}"), LIMITS.en.format(f"{where.en} {KEPT.en}"))
 
 
 def catalogue_value(language: str, services: Services) -> dict[str, Any]:
@@ -63,7 +87,7 @@ def build(services: Services, words: Words, language: gr.Radio, tab: gr.Tab) -> 
     def audits(language: str) -> dict[str, Any]:
         return audits_value(language, services.model_audits.answering(), slot_titles(services))
 
-    words(gr.Markdown, LIMITS, elem_classes="mb-about")
+    words(gr.Markdown, limits(services.settings.served_as), elem_classes="mb-about")
     words(gr.Markdown, TITLE)
     audited = Card("audits", audits(words.language), elem_id="about-audits")
     words.on_language(audited, lambda language: gr.update(value=audits(language)))

@@ -250,6 +250,6 @@ def _shares(words: Words) -> tuple[tuple[gr.Slider, ...], gr.Slider]:
         )
         readers = words(
             gr.Slider, 2, 5, value=2, step=1, buttons=[], min_width=200, elem_id="team-new-readers",
-            label=Text("Lesende je Befundtext dabei", "Readers of each of these"),
+            label=Text("Unabhängige Lesungen je Befundtext", "Independent readings of each of these"),
         )  # fmt: skip
     return shares, readers

@@ -120,7 +120,7 @@ def _connect(services: Services, parts: _Parts, language: gr.Radio, card: Card, 
     def work_here(chosen: str, schema_id: str, project_id: int, pair: str, request: gr.Request) -> Updates:
         project = team.choose(identify(caller(request)), project_id)
         name = team_view.project_name(chosen, project.name)
-        gr.Info(Text(f"Sie annotieren jetzt in: {name}", f"You annotate in: {name}").say(chosen), title="")
+        gr.Info(Text(f"Sie annotieren jetzt in: {name}", f"You annotate in: {name}").say(chosen))
         told = annotation_card.message(refresh=uuid.uuid4().hex, schema=schema_id, project=str(project_id))
         return {card: told} | refresh(chosen, schema_id, project_id, pair, request)
 

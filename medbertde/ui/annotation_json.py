@@ -159,7 +159,9 @@ def guideline_json(schema_id: str) -> Json | None:
 def work_json(work: Work, schema_id: str) -> Json:
     """The next reports, the progress, and the guideline version that holds now."""
     guideline = load_guideline(schema_id)
-    progress = {"mine": work.progress.done_by_user, "done": work.progress.done, "total": work.progress.total}
+    made = work.progress
+    progress = {"mine": made.done_by_user, "done": made.done, "total": made.total}
+    progress |= {"several": made.several, "skipped": made.skipped}
     items = [item_json(item) for item in work.items]
     return {"items": items, "progress": progress, "guideline": guideline and guideline.version}
 

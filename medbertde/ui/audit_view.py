@@ -14,7 +14,7 @@ WITHIN = Text("Alle Grenzen eingehalten", "Within all limits")
 ABOVE = Text("Über den Grenzen", "Above the limits")
 NOT_AUDITED = Text("Nicht geprüft", "Not audited")
 NOT_GIVEN_AWAY = Text(
-    "Das Modell antwortet hier weiter; weitergegeben wird es nur mit einer Begründung der Verwaltung.",
+    "Das Modell antwortet hier weiter; weitergegeben wird es nur, wenn ein Administrator das begründet.",
     "The model goes on answering here; it is given away only with an administrator's reason.",
 )
 MORE, WHY = Text("Alle Messwerte", "All figures"), Text("Warum diese Grenzen", "Why these limits")

@@ -21,6 +21,14 @@ from medbertde.ui.view import PRIVATE, SIMULTANEOUS, caller, refusals
 from medbertde.ui.words import Text, Words
 
 LINES = 12  # of the text field, whatever it holds, so that nothing below it jumps
+# On a narrow screen the answer stands below what was pressed, elsewhere beside it.
+_SHOW = """() => {
+  if (!matchMedia("(max-width: 760px)").matches) return;
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+  document.getElementById("%s").scrollIntoView({ block: "%s", behavior });
+}"""
+_SHOW_ANSWER, _SHOW_TEXT = _SHOW % ("read-answer", "start"), _SHOW % ("read-text", "nearest")
+_TEXT_CHANGED = """() => { document.dispatchEvent(new CustomEvent("medbertde-text")); }"""
 NO_EXAMPLE = Text("Bitte wählen …", "Please choose …")
 
 
@@ -132,6 +140,9 @@ def _connect_model(services: Services, parts: _Parts, language: gr.Radio) -> lis
         parts.note.card.decide(decide, [*asked, parts.note.question], both, **working),
     ]
     events[0].failure(clear, language, answer, **PRIVATE)
+    parts.run.click(None, None, None, js=_SHOW_ANSWER, **PRIVATE)  # at once: how far it is, and the note on persons
+    events[0].success(None, None, None, js=_SHOW_ANSWER, **PRIVATE)
+    events[0].failure(None, None, None, js=_SHOW_TEXT, **PRIVATE)
     return events
 
 
@@ -156,6 +167,7 @@ def _connect_input(services: Services, parts: _Parts, language: gr.Radio) -> Non
     chosen = [language, parts.schema]
     loaded = parts.upload.upload(load, [language, parts.upload], parts.text, **PRIVATE)
     loaded.success(look, [language, parts.text], parts.note.both, **PRIVATE)
+    parts.text.change(None, None, None, js=_TEXT_CHANGED, **PRIVATE)
     parts.schema.change(switch, chosen, [parts.example, *parts.note.both, *parts.panel.answer], **PRIVATE)
     on_switch(language, offer, chosen, parts.example)
 

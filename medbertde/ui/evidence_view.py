@@ -21,6 +21,7 @@ NO_EVIDENCE = Text(
     "Choose a finding to see which sentences and words the score rests on.",
 )
 FOR, AGAINST = Text("spricht dafür", "speaks for"), Text("spricht dagegen", "speaks against")
+NEITHER = Text("spricht weder dafür noch dagegen", "speaks neither for nor against")
 LEGEND = Text(
     "Die Zahl hinter einem Satz ist sein Beitrag zur Bewertung dieses Befunds, verglichen mit einem leeren Text "
     "(Logit-Einheiten): + spricht dafür, − dagegen.",
@@ -180,8 +181,7 @@ def pieces(
 
 def _said(language: str, sentence: Sentence) -> str:
     """What a sentence says, for who points at it and for who hears the page."""
-    side = (FOR if sentence.score > 0 else AGAINST).say(language)
-    said = [f"{side}: {signed(language, sentence.score, 2)}"]
+    said = [_side(language, round(sentence.score, 2))]
     if sentence.share is not None and sentence.share >= NAMED:
         share = percent(language, sentence.share)
         said.append(Text(f"{share} der Bewertung des Befunds", f"{share} of the report's score").say(language))
@@ -189,6 +189,13 @@ def _said(language: str, sentence: Sentence) -> str:
         own, alone = signed(language, sentence.own, 1), percent(language, sentence.probability)
         said.append(Text(f"für sich gelesen: {alone} ({own})", f"read by itself: {alone} ({own})").say(language))
     return " · ".join(said)
+
+
+def _side(language: str, score: float) -> str:
+    """For or against, as the number beside it reads."""
+    if score == 0:
+        return NEITHER.say(language)
+    return f"{(FOR if score > 0 else AGAINST).say(language)}: {signed(language, score, 2)}"
 
 
 def percent(language: str, share: float) -> str:
@@ -245,7 +252,7 @@ def facts(language: str, attribution: Attribution) -> list[dict[str, str]]:
 def _wording(language: str) -> dict[str, str]:
     """What the card says by itself."""
     said = {
-        "share": Text("Anteil", "part"),
+        "share": Text("Anteil", "share"),
         "none": Text("nichts Deutliches", "nothing clear"),
         "heading": Text("Gelesen unter der Überschrift", "Read under the heading"),
         "strike": Text("Satz streichen und vergleichen", "Strike the sentence and compare"),

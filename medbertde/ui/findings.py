@@ -21,6 +21,9 @@ STATES = {
     State.ABSENT: Text("verneint", "absent"),
     None: Text("nicht erwähnt", "not mentioned"),
 }
+OUTDATED = Text(
+    "Gilt für den vorigen Text. Bitte neu klassifizieren.", "This is about the text before. Please classify again."
+)
 EMPTY = Text("Die Befunde erscheinen hier.", "The findings appear here.")
 MODEL = Text("Modell", "Model")
 SAID_ABOVE = "names"  # the remark that the note on persons makes, with the places and what can be done
@@ -80,6 +83,8 @@ def findings_value(language: str, shown: Shown | None) -> dict[str, Any]:
         groups[state].append(_finding(language, label, shown.prediction.scores[label.id], state))
     return {
         "words": {state.value: STATES[state].say(language) for state in State},
+        "text": shown.text,
+        "outdated": OUTDATED.say(language),
         "chosen": shown.chosen,
         "notices": [one.sentence(language) for one in shown.prediction.warnings if one.code != SAID_ABOVE],
         "model": f"{MODEL.say(language)}: {shown.prediction.model_version}",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from medbertde.services import Services
-from medbertde.services.access import GUEST
 from medbertde.services.models import FILL_MASK_SLOT
 from medbertde.settings import Profile
 from medbertde.types import Role, User
 from medbertde.ui.words import Text
+from medbertde.user_names import GUEST
 
 RESEARCH = Text(
     "**Nur für die Forschung.** Kein Medizinprodukt, nicht für Diagnose oder Behandlung. Bitte nur anonymisierte Texte "

@@ -30,6 +30,15 @@ from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE, caller
 from medbertde.ui.words import Text, Words
 
+FIRST_TAB = "classify"
+# The tabs come into sight (`cards/page.css`) once the one that was chosen last is in front; a role's tab is drawn late.
+_SHOW_TABS = """async (tab) => {
+  const front = () => document.querySelector(`#mb-tabs [role=tab][aria-selected=true][data-tab-id="${tab}"]`);
+  for (let tries = 0; tries < 100 && !front(); tries += 1) await new Promise((next) => setTimeout(next, 30));
+  document.documentElement.dataset.opened = "";
+}"""
+# Gradio also reports the tab that is in front before: that one nobody has chosen.
+_REMEMBER_TAB = """(last) => ("opened" in document.documentElement.dataset ? "%s" : last)"""
 TERMS = Text(terms_of_use.DE, terms_of_use.EN)
 
 
@@ -55,6 +64,15 @@ class _Tabs:
 
     all: gr.Tabs
     roles: Mapping[Block, Role]
+
+    @property
+    def each(self) -> list[gr.Tab]:
+        """The tabs in their order."""
+        return [tab for tab in self.all.children if isinstance(tab, gr.Tab)]
+
+    def those_of(self, role: Role) -> list[str]:
+        """The ids of the tabs that somebody with this role sees."""
+        return [str(tab.id) for tab in self.each if role.includes(self.roles.get(tab, role))]
 
 
 def build_page(services: Services) -> gr.Blocks:
@@ -112,9 +130,10 @@ def _tabs(services: Services, words: Words, frame: _Frame) -> _Tabs:
 def _connect(services: Services, words: Words, page: gr.Blocks, frame: _Frame, tabs: _Tabs) -> None:
     """The first answer to a visitor, the terms, and the language."""
     kept = gr.BrowserState(words.language, storage_key="medbertde-language", secret="medbertde")
+    last = gr.BrowserState("", storage_key="medbertde-tab", secret="medbertde")
     access = services.access
 
-    def open_page(stored: str, request: gr.Request) -> dict[Block, Any]:
+    def open_page(stored: str, last_tab: str, request: gr.Request) -> dict[Block, Any]:
         """Everything that depends on who is asking. The header is written anew: models may have changed."""
         user = access.identify(caller(request))
         chosen = stored if stored in ("de", "en") else services.settings.language
@@ -124,15 +143,16 @@ def _connect(services: Services, words: Words, page: gr.Blocks, frame: _Frame, t
             frame.who: who_line(chosen, services, user),
         }
         allowed = {part: gr.update(visible=True) for part, role in tabs.roles.items() if user.role.includes(role)}
-        return {**said, **allowed, **shown(access.has_accepted(user))}
+        front = last_tab if last_tab in tabs.those_of(user.role) else FIRST_TAB
+        return {last: front, **said, **allowed, **shown(access.has_accepted(user), selected=front)}
 
     def agree(request: gr.Request) -> dict[Block, Any]:
         access.accept_terms(access.identify(caller(request)))
         return shown(True)
 
-    def shown(accepted: bool) -> dict[Block, Any]:
+    def shown(accepted: bool, **tab: str) -> dict[Block, Any]:
         """Either the terms or what they open."""
-        opened = {part: gr.update(visible=accepted) for part in (frame.models, tabs.all)}
+        opened = {frame.models: gr.update(visible=accepted), tabs.all: gr.update(visible=accepted, **tab)}
         return opened | {frame.terms: gr.update(visible=not accepted)}
 
     def speak(chosen: str, request: gr.Request) -> list[Any]:
@@ -140,8 +160,12 @@ def _connect(services: Services, words: Words, page: gr.Blocks, frame: _Frame, t
         return [chosen, header_line(chosen, services), who, problems(chosen, services), *words.updates(chosen)]
 
     guarded = [frame.models, frame.terms, tabs.all]
-    page.load(open_page, kept, [frame.language, frame.header, frame.who, *tabs.roles, *guarded], **PRIVATE)
+    at_first = [last, frame.language, frame.header, frame.who, *tabs.roles, *guarded]
+    opened = page.load(open_page, [kept, last], at_first, **PRIVATE)
+    opened.then(None, last, None, js=_SHOW_TABS, **PRIVATE)
     frame.accept.click(agree, None, guarded, **PRIVATE)
+    for tab in tabs.each:
+        tab.select(None, last, last, js=_REMEMBER_TAB % tab.id, **PRIVATE)
     spoken = [kept, frame.header, frame.who, frame.problems, *words.components]
     on_switch(frame.language, speak, frame.language, spoken)
     switch.connect(frame.language)

@@ -16,6 +16,7 @@ from medbertde.services.accounts import AUDIT_PAGE, AuditEntry, Person
 from medbertde.types import Role, User
 from medbertde.ui.card import Card
 from medbertde.ui.header import ROLES
+from medbertde.ui.screening_view import KINDS
 from medbertde.ui.switch import on_switch
 from medbertde.ui.view import PRIVATE, caller, refusals
 from medbertde.ui.words import Text, Words
@@ -44,6 +45,9 @@ ACTIONS = {
     "export": Text("Export", "export"),
     "promote": Text("Modell übernommen", "model taken over"),
     "roll_back": Text("früheres Modell", "earlier model"),
+    "start_training": Text("Training gestartet", "training started"),
+    "resume_training": Text("Training fortgesetzt", "training resumed"),
+    "cancel_training": Text("Training abgebrochen", "training cancelled"),
     "choose_model": Text("Modell gewählt", "model chosen"),
     "override_audit": Text("Weitergabe trotz Prüfung", "given away despite its audit"),
     "read_identifying": Text("Text trotz Angaben zur Person gelesen", "text read despite details of a person"),
@@ -56,6 +60,35 @@ ACTIONS = {
     "backup": Text("Sicherung", "backup"),
     "restore": Text("Wiederherstellung", "restore"),
     "move": Text("Umzug der Datenbank", "database moved"),
+}
+
+FACTS = {kind.value: said for kind, said in KINDS.items()} | {
+    "of": Text("Konto", "account"),
+    "name": Text("Name", "name"),
+    "role": Text("Rolle", "role"),
+    "tries": Text("Versuche", "tries"),
+    "version": Text("Version", "version"),
+    "schema": Text("Schema", "schema"),
+    "run": Text("Training", "run"),
+    "kind": Text("Art", "kind"),
+    "added": Text("neu", "added"),
+    "duplicates": Text("schon vorhanden", "duplicates"),
+    "labelled": Text("annotiert", "labelled"),
+    "rejected": Text("abgelehnt", "rejected"),
+    "identifying": Text("mit Angaben zur Person", "with details of a person"),
+    "treatment": Text("Umgang damit", "treatment"),
+    "report": Text("Befundtext", "report"),
+    "findings": Text("Befunde", "findings"),
+    "marks": Text("Markierungen", "marks"),
+    "like": Text("wie", "like"),
+    "project": Text("Projekt", "project"),
+    "people": Text("Personen", "people"),
+    "order": Text("Reihenfolge", "order"),
+    "why": Text("Grund", "why"),
+    "reason": Text("Begründung", "reason"),
+    "file": Text("Datei", "file"),
+    "rows": Text("Zeilen", "rows"),
+    "sha256": Text("Prüfsumme", "checksum"),
 }
 
 
@@ -120,7 +153,7 @@ def _build_people(services: Services, words: Words, language: gr.Radio, opened: 
                 accounts.reset_password(user, name.strip(), password)
             else:
                 {"disable": accounts.disable, "enable": accounts.enable}[action](user, name.strip())
-            gr.Info(DONE.say(chosen), title="")
+            gr.Info(DONE.say(chosen))
             return {people.name: "", people.password: "", **show(chosen, user)}
 
         return change
@@ -177,17 +210,21 @@ def people_value(language: str, people: list[Person]) -> dict[str, Any]:
 
 
 def audit_value(language: str, entries: list[AuditEntry]) -> dict[str, Any]:
-    """The table of the audit trail, for the card; an action without a word of its own appears under its name."""
+    """The table of the audit trail, for the card; what has no word of its own appears under its name."""
     rows = [
         [
             f"{entry.created_at:{DAY.say(language)} %H:%M}",
             entry.user or SYSTEM.say(language),
             ACTIONS[entry.action].say(language) if entry.action in ACTIONS else entry.action,
-            ", ".join(f"{key}: {value}" for key, value in entry.facts.items()),
+            ", ".join(f"{_fact(language, key)}: {value}" for key, value in entry.facts.items()),
         ]
         for entry in entries
     ]
     return {"columns": [column.say(language) for column in AUDIT_COLUMNS], "rows": rows}
+
+
+def _fact(language: str, key: str) -> str:
+    return FACTS[key].say(language) if key in FACTS else key
 
 
 def _sign_in(person: Person) -> Text:

@@ -41,7 +41,7 @@ PARTS = {
     "test": (
         Text("zum Prüfen", "to test"),
         Text(
-            "Sie sieht das Modell nie; an ihnen werden das alte und das neue verglichen.",
+            "Diese Befunde bekommt das Modell nie zu sehen; an ihnen werden das alte und das neue verglichen.",
             "The model never sees them; the old and the new one are compared on them.",
         ),
     ),

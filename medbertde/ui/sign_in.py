@@ -17,13 +17,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from medbertde.services import Services
-from medbertde.services.access import GUEST
 from medbertde.services.passwords import FEWEST_CHARACTERS
 from medbertde.settings import Profile
 from medbertde.types import SignInRefused, UserError
 from medbertde.ui import browser_rules
 from medbertde.ui.header import ROLES
 from medbertde.ui.words import Text
+from medbertde.user_names import GUEST
 
 FOLDER = Path(__file__).parent / "login"
 FILES = {"page.css": "text/css", "session.js": "text/javascript"}

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import gradio as gr
 from gradio.blocks import Block
+from gradio.context import Context
 from gradio.helpers import special_args
 
 from medbertde.ui.view import PRIVATE
@@ -70,7 +71,10 @@ def together(first: Any, second: Any) -> Any:
 
 
 def connect(language: gr.Radio) -> None:
-    """Draw everything that was given to `on_switch` when the language changes. To be called once, at the end."""
+    """Draw everything that was given to `on_switch` when the language changes. To be called once, at the end.
+
+    The page says at once which language it begins in: `change` is silent where that is the one chosen last.
+    """
     redrawings = _REDRAWINGS.pop(language, [])
 
     def draw(values: dict[Block, Any], request: gr.Request) -> dict[Block, Any]:
@@ -82,5 +86,8 @@ def connect(language: gr.Radio) -> None:
 
     inputs = {one for redrawing in redrawings for one in redrawing.inputs}
     outputs = list(dict.fromkeys(one for redrawing in redrawings for one in redrawing.outputs))
+    page = Context.root_block
+    assert page is not None, "the page is being built"
+    page.load(None, language, None, js=_SET_PAGE, **PRIVATE)
     language.change(None, language, None, js=_SET_PAGE, **PRIVATE)
     language.change(draw, inputs, outputs, **PRIVATE)

@@ -249,8 +249,10 @@ def figure(language: str, value: Interval | None) -> str:
 
     >>> figure("de", Interval(0.8333, 0.7, 0.91))
     '0,83 (0,70–0,91)'
+    >>> figure("en", Interval(-0.5, -0.7, 0.1))
+    '−0.50 (−0.70–0.10)'
     """
-    return "–" if value is None else decimal(language, str(value))
+    return "–" if value is None else decimal(language, str(value).replace("-", "−"))
 
 
 def finding_name(language: str, schema_id: str, label: str) -> str:

@@ -151,7 +151,7 @@ def _connect_versions(services: Services, parts: _Parts, language: gr.Radio, tab
 
     def say_active(language: str, version: str) -> None:
         said = Text(f"Ab jetzt antwortet {version}.", f"{version} answers from now on.")
-        gr.Info(said.say(language), title=Text("Übernommen", "In use").say(language))
+        gr.Info(said.say(language))
 
     @refusals
     def take_over(language: str, schema_id: str, picked: str | None, request: gr.Request, *chosen: Any) -> Updates:

@@ -22,7 +22,6 @@ UNEXPECTED = Text(
     "Das hat leider nicht funktioniert. Ihre Eingaben sind noch da. Bitte versuchen Sie es erneut.",
     "Sorry, that did not work. Your input is still there. Please try again.",
 )
-REFUSED = Text("Nicht möglich", "Not possible")
 # Gradio fills these in and looks at the plain annotation: a handler that may be called without needs a default.
 NO_REQUEST: gr.Request = None  # type: ignore[assignment]
 NO_EVENT: gr.EventData = None  # type: ignore[assignment]
@@ -77,17 +76,20 @@ def _guarded(answer: Callable[[], Any], name: str, say: Callable[[Text], str]) -
     try:
         return answer()
     except UserError as error:
-        raise _toast(say(REFUSED), say(Text(error.de, error.en))) from None
+        raise _toast(say(Text(error.de, error.en))) from None
     except gr.Error:
         raise
     except Exception as error:  # noqa: BLE001  # the one place: a user never sees a traceback
         log.error("%s failed: %s at %s", name, type(error).__name__, _where(error))
-        raise _toast(say(REFUSED), say(UNEXPECTED)) from None
+        raise _toast(say(UNEXPECTED)) from None
 
 
-def _toast(title: str, sentence: str) -> gr.Error:
-    """A refusal on the screen; its sentence holds no report text, and a file name in it cannot become markup."""
-    return gr.Error(html.escape(sentence, quote=False), title=title, duration=12, print_exception=False)
+def _toast(sentence: str) -> gr.Error:
+    """A refusal on the screen; its sentence holds no report text, and a file name in it cannot become markup.
+
+    Its heading comes from `cards/page.css`: Gradio's front end shows none of ours.
+    """
+    return gr.Error(html.escape(sentence, quote=False), duration=12, print_exception=False)
 
 
 def _where(error: BaseException) -> str:

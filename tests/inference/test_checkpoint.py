@@ -111,6 +111,7 @@ def test_the_model_card_names_metrics_lineage_and_limits(tiny_classifier_folder:
     assert "For research only" in card
     assert "| f1_macro | 0.8 |" in card
     assert "| base_model | tiny |" in card
+    assert "held_out_of" not in card  # of a pretraining
     assert "schema `chest_xray` version 1" in card
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import struct
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from openpyxl import Workbook
 
 from medbertde.schema import load_schema
 from medbertde.services.access import Access
-from medbertde.services.exchange.incoming.plan import Choices
+from medbertde.services.exchange.incoming.plan import Choices, read_findings
 from medbertde.services.exchange.incoming.preview import Preview
 from medbertde.services.exchange.incoming.screened import SCREENING
 from medbertde.services.files import STORING, Files
@@ -171,6 +172,18 @@ class TestTables:
             labels={"Erguss": State.UNCERTAIN, "ZVK": State.PRESENT, "Tubus": State.ABSENT},
             meta={"date": "2024-03-01", "Station": "A 1"},
         )
+
+    @pytest.mark.parametrize("header", ["Bericht", "BERICHTSTEXT", "Befundbericht", "Report"])
+    def test_a_report_is_known_by_its_plain_name(self, look: Look, header: str) -> None:
+        assert record(look("a.csv", f"Nr;{header}\n7;Kein Erguss.\n")).text == "Kein Erguss."
+
+    @pytest.mark.parametrize("name", ["rev.csv", "rev.jsonl"])
+    def test_our_own_export_of_all_changes_is_no_file_of_reports(self, look: Look, name: str) -> None:
+        changes = "report,schema,label,old_value,new_value,use\nr1,chest_xray,Erguss,present,absent,nur Forschung\n"
+        sentence = refused(look, name, changes)
+        assert sentence.startswith("Die Datei enthält Änderungen von Labels und keine Befundtexte")
+        assert "JSONL oder CSV" in sentence
+        assert sentence == refused(look, "rev.zip", archive({name: changes}))
 
     def test_several_columns_can_make_up_the_text(self, look: Look) -> None:
         seen = look("a.csv", "Befund;Beurteilung\nHerz normal.;Kein Erguss.\n", columns={"Beurteilung": "text"})
@@ -603,3 +616,10 @@ class TestStoring:
         for label in load_schema(XRAY).labels:
             for name in (label.id, *label.name.values()):
                 assert record(look("a.csv", f"text\t{name}\nEins.\t1\n")).labels == {label.id: State.PRESENT}
+
+
+def test_a_cell_with_a_long_run_of_spaces_is_read_at_once() -> None:
+    before = time.process_time()
+    assert read_findings(f" Erguss ;{' ' * 100_000}Kein | Stauung,, ") == ["Erguss", "Kein", "Stauung"]
+    assert read_findings("a" + " " * 100_000 + "b") != []
+    assert time.process_time() - before < 2

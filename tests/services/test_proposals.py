@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 import pytest
 
+from medbertde import services
 from medbertde.report_file import to_json
 from medbertde.schema import load_schema
 from medbertde.services.access import Access
@@ -14,7 +16,8 @@ from medbertde.services.files import Files
 from medbertde.services.proposals import Proposals
 from medbertde.settings import Settings
 from medbertde.store import evidence, labelled, users
-from medbertde.store.session import Database
+from medbertde.store.session import Database, open_database
+from medbertde.strongest import strongest_spans
 from medbertde.types import (
     AttributedWord,
     Attribution,
@@ -74,6 +77,22 @@ def test_they_are_found_in_a_copy_with_other_white_space(proposals: Proposals, a
     proposals.propose(anna, XRAY, explanation())
     (proposal,) = annotate.next_reports(anna, XRAY).items[0].proposals
     assert [stored[start:end] for start, end in proposal.spans] == ["Erguss"]
+
+
+def test_the_words_are_chosen_before_the_database_is_locked(
+    proposals: Proposals, annotate: Annotate, anna: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(annotate, anna)
+    others = open_database(settings.database_url, busy_timeout_s=0.1)
+
+    def while_others_save(text: str, words: Sequence[AttributedWord]) -> tuple[tuple[int, int], ...]:
+        with others.write() as session:
+            users.ensure_user(session, name="ben", role=Role.ANNOTATOR)
+        return strongest_spans(text, words)
+
+    monkeypatch.setattr(services.proposals, "strongest_spans", while_others_save)
+    assert proposals.propose(anna, XRAY, explanation()) is not None
+    others.close()
 
 
 def test_a_save_stores_no_proposal_as_a_mark(

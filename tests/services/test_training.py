@@ -452,6 +452,23 @@ class TestResume:
         with pytest.raises(Conflict, match="This training cannot go on"):
             training.resume(anna, refused.id)
 
+    def test_who_starts_cancels_and_resumes_a_run_stands_in_the_audit_trail(
+        self, database: Database, training: Training, anna: User
+    ) -> None:
+        run = training.start(anna, XRAY, LONG)
+        training.cancel(anna, run.id)
+        training.resume(anna, run.id)
+        training.cancel(anna, run.id)
+        with database.read() as session:
+            trail = [entry for entry in audit.entries(session) if entry.action.endswith("_training")]
+        assert [(entry.user, entry.action) for entry in reversed(trail)] == [
+            ("anna", "start_training"),
+            ("anna", "cancel_training"),
+            ("anna", "resume_training"),
+            ("anna", "cancel_training"),
+        ]
+        assert {tuple(entry.facts.items()) for entry in trail} == {(("schema", XRAY), ("run", run.id))}
+
 
 def steps_of(run: Run) -> int:
     """The last step that the job noted."""

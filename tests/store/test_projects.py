@@ -153,6 +153,57 @@ def test_a_review_is_settled_when_the_annotators_come_to_agree(database: Databas
     assert waiting() == []
 
 
+def test_a_dispute_comes_to_the_curator_also_while_someone_has_the_report_in_a_project_of_single_readings(
+    database: Database,
+    anna: User,
+    ben: User,
+    save,  # type: ignore[no-untyped-def]
+) -> None:
+    bring(database, anna, 1)
+    with database.write() as session:
+        admin = users.ensure_user(session, name="admin", role=Role.ADMIN)
+        everyone = projects.default_project(session, schema_id=XRAY, modality="xray")
+        assert queue.next_report(session, project=everyone, user_id=admin.id, lease_minutes=15) is not None
+    study = made(database, Rules(overlap_share=1.0, readers=2), (anna.id, ben.id))
+    save(1, anna, Erguss=State.PRESENT)
+    assert waiting_in(database, None, everyone.id, study.id) == [[], [], []]
+    save(1, ben, Erguss=State.UNCERTAIN)
+    assert waiting_in(database, None, everyone.id, study.id) == [[1], [1], [1]]
+    with database.write() as session:  # from now on nobody has it
+        queue.renew(session, report_id=1, schema_id=XRAY, user_id=admin.id, lease_minutes=0)
+    assert waiting_in(database, None, everyone.id, study.id) == [[1], [1], [1]]
+
+
+def test_a_dispute_waits_for_the_blind_readings_of_the_project_asked_for(
+    database: Database,
+    anna: User,
+    ben: User,
+    save,  # type: ignore[no-untyped-def]
+) -> None:
+    bring(database, anna, 1)
+    with database.write() as session:
+        team = [users.ensure_user(session, name=name, role=Role.ANNOTATOR) for name in ("cem", "dora")]
+    both = Rules(overlap_share=1.0, readers=2)
+    study = made(database, both, (anna.id, ben.id))
+    second = made(database, both, tuple(one.id for one in team), "Zweite Studie")
+    save(1, anna, Erguss=State.PRESENT)
+    save(1, ben, Erguss=State.ABSENT)
+    assert waiting_in(database, None, study.id, second.id) == [[], [1], []]
+    for one in team:
+        save(1, one, Erguss=State.PRESENT)
+    assert waiting_in(database, None, study.id, second.id) == [[1], [1], [1]]
+
+
+def waiting_in(database: Database, *project_ids: int | None) -> list[list[int]]:
+    """The reports on the review list of each of these projects; None: of all."""
+    with database.write() as session:
+        reviews.note(session, report_id=1, schema_id=XRAY)
+        return [
+            [one.report_id for one in reviews.open_reviews(session, schema_id=XRAY, project_id=project_id)]
+            for project_id in project_ids
+        ]
+
+
 @pytest.mark.parametrize(
     ("said", "provenance", "label"),
     [

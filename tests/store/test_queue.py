@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from medbertde.store import Database, projects, queue, reports, users
-from medbertde.types import Conflict, NotFound, QueueProgress, ReportRecord, Role, State, User
+from medbertde.store import Database, projects, queue, reports, skips, users
+from medbertde.types import (
+    Conflict,
+    NotFound,
+    QueueProgress,
+    ReportRecord,
+    Role,
+    Rules,
+    SkipReason,
+    State,
+    User,
+)
 
 Save = Callable[..., Any]
 
@@ -124,6 +135,35 @@ def test_progress_counts_reports_not_saves(
         project = projects.default_project(session, schema_id="chest_xray", modality="xray")
         progress = queue.progress(session, project=project, user_id=anna.id)
     assert progress == QueueProgress(done_by_user=1, done=2, total=4)
+
+
+def test_progress_counts_what_the_user_put_aside_as_long_as_it_waits_for_them(
+    database: Database, save: Save, report_ids: tuple[int, ...], anna: User, ben: User
+) -> None:
+    rules = Rules(overlap_share=1.0, readers=2, bare_share=0.0)
+    with database.write() as session:
+        new = projects.NewProject("chest_xray", "Studie", "xray", rules, people=(anna.id, ben.id))
+        project = projects.add_project(session, new=new)
+        for report_id, user in ((0, anna), (0, anna), (1, anna), (2, anna), (3, ben)):
+            skips.record_skip(
+                session, report_id=report_ids[report_id], schema_id="chest_xray", user_id=user.id,
+                client_uuid=str(uuid.uuid4()), reason=SkipReason.OTHER,
+            )  # fmt: skip
+
+    def told(user: User) -> QueueProgress:
+        with database.write() as session:
+            return queue.progress(session, project=project, user_id=user.id)
+
+    assert told(anna) == QueueProgress(done_by_user=0, done=0, total=8, several=True, skipped=3)
+    assert told(ben).skipped == 1
+    save(report_ids[1], anna)
+    save(report_ids[2], ben)
+    assert told(anna) == QueueProgress(done_by_user=1, done=2, total=8, several=True, skipped=2)
+    with database.write() as session:
+        cem = users.ensure_user(session, name="cem", role=Role.ANNOTATOR)
+        projects.assign(session, project_id=project.id, user_ids=(anna.id, ben.id, cem.id))
+    save(report_ids[2], cem)
+    assert told(anna).skipped == 1, "two others have read it"
 
 
 def test_eight_threads_never_get_the_same_report(database: Database, anna: User) -> None:

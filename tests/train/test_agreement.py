@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from sklearn.metrics import cohen_kappa_score
 
 from medbertde.agreement import ac1, kappa, raw
 from medbertde.schema import load_schema
+from medbertde.settings import ROOT
 from medbertde.types import InvalidFile, InvalidSchema, ReportRecord, State, UserError
 from tests.train.conftest import write_reports
-from train.agreement import compare, main, read_second, run, tables
+from train import agreement
+from train.agreement import WHO, compare, main, read_second, run, tables
 
 SCHEMA = load_schema("chest_xray")
 FIRST = [
@@ -102,12 +105,31 @@ def test_the_command_writes_both_schemas_into_one_document(tmp_path: Path, capsy
     given += [str(write_reports(tmp_path / "ct.jsonl", [ReportRecord("Lunge frei.", "d")]))]
     assert main([*given, "--out", str(tmp_path / "agreement.md")]) == 0
     document = (tmp_path / "agreement.md").read_text(encoding="utf-8")
-    assert "not agreement between radiologists" in document
     assert "## chest_xray" in document
     assert "| b | Erguss | uncertain | present |" in document
     assert "| c | Tubus | not mentioned | absent |" in document
     assert "Disagreements: 0." in document.split("## chest_ct")[1]
     assert "2 disagreements in 4 reports" in capsys.readouterr().out
+
+
+def test_who_the_readers_were_is_told_only_by_whoever_knows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = write_reports(tmp_path / "first.jsonl", FIRST)
+    given = ["--first", str(first), "--second", str(write_second(tmp_path / "second.jsonl", SECOND))]
+    assert main([*given, "--schema", "chest_xray"]) == 0
+    document = capsys.readouterr().out
+    assert document.startswith("# Agreement of two readers\n\nMade on ")
+    assert not any(word in document for word in ("language model", "radiologist"))
+    assert main([*given, "--schema", "chest_xray", "--language-models"]) == 0
+    assert "not agreement between radiologists" in capsys.readouterr().out
+
+
+def test_our_document_was_made_with_what_it_says_about_its_readers() -> None:
+    document = (ROOT / "docs" / "agreement.md").read_text(encoding="utf-8")
+    assert WHO in document
+    assert re.search(r"^python -m train\.agreement .*--language-models", document, re.MULTILINE)
+    assert "--language-models" in str(agreement.__doc__)
 
 
 def test_without_a_file_to_write_the_document_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,6 +156,13 @@ def test_a_wrong_line_of_the_second_reading_is_named(tmp_path: Path, lines: str,
     path = tmp_path / "second.jsonl"
     path.write_text(lines, encoding="utf-8")
     with pytest.raises(InvalidFile, match=reason):
+        read_second(path, SCHEMA)
+
+
+def test_a_second_reading_in_another_encoding_is_told_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "second.jsonl"
+    path.write_bytes('{"id": "ä", "labels": {}}\n'.encode("latin-1"))
+    with pytest.raises(InvalidFile, match=r"second\.jsonl is not saved as UTF-8"):
         read_second(path, SCHEMA)
 
 

@@ -19,7 +19,7 @@ from medbertde.text import MASK
 from medbertde.types import InvalidFile, ReportRecord, State
 from tests import tiny
 from tests.train.conftest import WriteRun, write_reports
-from train import audit, audit_texts, canaries
+from train import audit, audit_texts, canaries, pretrain
 from train.audit_fairness import pair_figures, subgroup_figures
 from train.audit_membership import attack, told_apart
 from train.audit_probes import GROUPS, Probe, read_probes, share
@@ -29,6 +29,9 @@ from train.classifier import batch_loss
 from train.counterfactuals import Pair
 from train.dataset import collate, examples
 from train.mlm import mask_tokens, masking
+from train.pretrain_config import PretrainConfig, Recipe
+from train.schedule import Phase
+from train.texts import Document
 
 WORDS = "Herz Lunge Erguss Rundherd ZVK Tubus Stauung Fraktur links rechts basal kein kleiner normal frei".split()
 FINDINGS = ("Erguss", "Stauung", "ZVK", "Tubus", "Fraktur")
@@ -305,6 +308,39 @@ def test_the_texts_of_a_corpus_are_divided_as_its_training_did(tiny_mlm_folder: 
     sides = audit_texts.of_corpus(load_checkpoint(tiny_mlm_folder), [path], one_in=4)
     assert len(sides.members) + len(sides.non_members) == 200
     assert 25 < len(sides.non_members) < 75
+
+
+def test_the_texts_of_a_pretrained_model_are_known_again_whatever_its_recipe(
+    tiny_mlm_folder: Path, tmp_path: Path
+) -> None:
+    path = write_reports(tmp_path / "corpus.jsonl", [ReportRecord(text) for text in random_texts(100, 4)])
+    phase = Phase(max_tokens=64, rate=1e-3, warmup=0, steps=1, batch_tokens=512)
+    recipe = Recipe(layers=1, hidden=8, heads=2, phases=(phase,), cues=5, held_out_of=4)
+    pretrain.train(PretrainConfig([path], tmp_path / "model", str(tiny_mlm_folder), recipe, cpu=True))
+    loaded = load_checkpoint(tmp_path / "model")
+    sides = audit_texts.of_corpus(loaded, [path])
+    assert sides.data_hash == loaded.facts.lineage.data_hash
+    assert all(Document(record.text).is_held_out(4) for record in sides.non_members)
+    assert "| held_out_of | 4 |" in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    with pytest.raises(InvalidFile, match="This model held out one text in 4, --held-out-of says 50"):
+        audit_texts.of_corpus(loaded, [path], one_in=50)
+
+
+def test_a_model_that_does_not_tell_its_recipe_is_not_said_to_know_other_texts(
+    tiny_mlm_folder: Path, tmp_path: Path
+) -> None:
+    loaded = load_checkpoint(saved(load_checkpoint(tiny_mlm_folder), tmp_path / "model", data_hash="0" * 64))
+    path = write_reports(tmp_path / "corpus.jsonl", [ReportRecord(text) for text in random_texts(200, 4)])
+    sides = audit_texts.of_corpus(loaded, [path], one_in=4)
+    assert audit.OTHER_TEXTS not in audit.audit(audit.Order(loaded, sides)).remarks
+
+
+def test_one_text_in_none_cannot_be_held_out(
+    tiny_mlm_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_reports(tmp_path / "corpus.jsonl", [ReportRecord(text) for text in random_texts(30, 4)])
+    assert audit.main(["--model", str(tiny_mlm_folder), "--corpus", str(path), "--held-out-of", "0"]) == 2
+    assert "--held-out-of 0 is not a possible value." in capsys.readouterr().err
 
 
 def test_decisions_that_change_are_counted_by_kind(tiny_classifier_folder: Path) -> None:

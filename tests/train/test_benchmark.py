@@ -64,14 +64,66 @@ def test_a_second_worker_does_only_what_is_left(plan: Benchmark) -> None:
     (task,) = plan.tasks
     settings = search(plan, task, MODELS[0])
     assert search(plan, task, MODELS[0]) == settings
-    study = optuna.load_study(study_name=f"chest_xray {MODELS[0]}", storage=plan.storage)
+    study = optuna.load_study(study_name=job._study(plan, task, MODELS[0]), storage=plan.storage)
     assert len(study.trials) == 2
     final_run(plan, task, MODELS[0], settings, seed=1)
-    written = (plan.out / "chest_xray" / "GerMedBERT--medbert-512" / "seed-1" / "metrics.json").stat().st_mtime_ns
+    metrics = job._folder(plan, task, MODELS[0]) / "seed-1" / "metrics.json"
+    written = metrics.stat().st_mtime_ns
     final_run(plan, task, MODELS[0], settings, seed=1)
-    assert (
-        plan.out / "chest_xray" / "GerMedBERT--medbert-512" / "seed-1" / "metrics.json"
-    ).stat().st_mtime_ns == written
+    assert metrics.stat().st_mtime_ns == written
+
+
+def test_two_workers_never_try_the_same_settings_and_one_alone_always_does(plan: Benchmark, tmp_path: Path) -> None:
+    (task,) = plan.tasks
+    search(replace(plan, trials=1), task, MODELS[0])
+    search(plan, task, MODELS[0])  # another worker, which begins later
+    alone = replace(plan, storage=f"sqlite:///{tmp_path / 'alone.sqlite'}", out=tmp_path / "alone")
+    search(alone, task, MODELS[0])
+    name = job._study(plan, task, MODELS[0])
+    shared, own = (
+        [trial.params for trial in optuna.load_study(study_name=name, storage=each.storage).trials]
+        for each in (plan, alone)
+    )
+    assert shared[0] != shared[1]
+    assert shared == own
+
+
+def test_all_seeds_have_the_settings_that_were_chosen_first(plan: Benchmark) -> None:
+    (task,) = plan.tasks
+    chosen = search(plan, task, MODELS[0])
+    study = optuna.load_study(study_name=job._study(plan, task, MODELS[0]), storage=plan.storage)
+    (first, *_) = study.trials
+    late = {**first.params, "learning_rate": 5e-5}
+    study.add_trial(optuna.trial.create_trial(params=late, distributions=first.distributions, value=-1.0))
+    assert search(plan, task, MODELS[0]) == chosen != late
+
+
+def test_figures_of_a_stand_in_never_pass_for_those_of_the_model(
+    plan: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = MODELS[1]
+    stand_in, real = plan.stand_ins[MODELS[0]], plan.stand_ins[model]
+    monkeypatch.setattr(job, "resolve", lambda name: Path(real if name == model else name))
+    small = replace(plan, models=[model], trials=1, seeds=(1,), epochs=1, stand_ins={model: stand_in})
+    (replaced,) = benchmark(small)["rows"]
+    (own,) = benchmark(replace(small, stand_ins={}))["rows"]
+    assert (replaced["stand_in"], own["stand_in"]) == (stand_in, None)
+    assert replaced["figures"]["auroc_macro"] != own["figures"]["auroc_macro"]
+    assert f"| {model} | " in (plan.out / "benchmark.md").read_text(encoding="utf-8")
+
+
+def test_runs_with_other_reports_or_settings_lie_elsewhere(plan: Benchmark, reports: list[ReportRecord]) -> None:
+    (task,) = plan.tasks
+    fewer = write_reports(plan.tasks[0].reports.with_name("fewer.jsonl"), reports[:-1])
+    others = [
+        (replace(plan, epochs=3), task),
+        (replace(plan, patience=1), task),
+        (replace(plan, precision="bf16"), task),
+        (plan, replace(task, reports=fewer)),
+        (plan, replace(task, test=fewer)),
+    ]
+    places = {job._folder(each, of, MODELS[0]) for each, of in [(plan, task), (plan, task), *others]}
+    assert len(places) == len({job._study(each, of, MODELS[0]) for each, of in [(plan, task), *others]}) == 6
 
 
 def test_the_search_stays_in_the_papers_space_and_sees_validation_only(
@@ -87,7 +139,7 @@ def test_the_search_stays_in_the_papers_space_and_sees_validation_only(
 
     monkeypatch.setattr(job.finetune, "train", spy)
     search(plan, task, MODELS[0])
-    study = optuna.load_study(study_name=f"chest_xray {MODELS[0]}", storage=plan.storage)
+    study = optuna.load_study(study_name=job._study(plan, task, MODELS[0]), storage=plan.storage)
     for trial, run in zip(study.trials, runs, strict=True):
         assert 1e-5 <= run["learning_rate"] <= 1e-4
         assert 8 <= trial.params["batch_reports"] <= 128
@@ -102,13 +154,13 @@ def test_a_run_that_fails_leaves_its_seed_to_the_next_worker(plan: Benchmark) ->
     with pytest.raises(ModelUnavailable):
         final_run(broken, task, MODELS[0], settings, seed=1)
     final_run(plan, task, MODELS[0], settings, seed=1)
-    assert (plan.out / "chest_xray" / "GerMedBERT--medbert-512" / "seed-1" / "metrics.json").exists()
+    assert (job._folder(plan, task, MODELS[0]) / "seed-1" / "metrics.json").exists()
 
 
 def test_what_a_killed_worker_left_is_done_anew_and_not_while_another_one_is_at_it(plan: Benchmark) -> None:
     (task,) = plan.tasks
     settings = {"learning_rate": 1e-4, "batch_reports": 8, "warmup_share": 0.1}
-    left = plan.out / "chest_xray" / "GerMedBERT--medbert-512" / "seed-1"
+    left = job._folder(plan, task, MODELS[0]) / "seed-1"
     (left / "state").mkdir(parents=True)
     (left / "config.json").write_text("{", encoding="utf-8")
     with job._claim(left):

@@ -67,6 +67,27 @@ class TestParts:
         assert len(parts.train) + len(parts.validation) == 95
         assert not (texts(parts.train) | texts(parts.validation)) & texts(test)
 
+    @pytest.mark.parametrize("test", [None, many(3)])
+    def test_nothing_of_a_fixed_test_part_is_learnt_wherever_it_comes_from(
+        self, test: list[ReportRecord] | None
+    ) -> None:
+        fixed = {"split": "test", "family": "patient-7"}
+        own = [*many(60), *(ReportRecord(f"Eigen {number}.", meta=fixed) for number in range(5))]
+        replay = [ReportRecord(f"Wiederholt {number}.", meta={"split": "test"}) for number in range(5)]
+        statements = [ReportRecord("Festgelegt.", meta={"split": "test"}), ReportRecord(" Wiederholt 1. ")]
+        kin = ReportRecord("Derselbe Patient.", meta={"family": "patient-7"})
+        parts = divide(
+            own,
+            replay=[*replay, kin, ReportRecord("Frei.")],
+            statements=[*statements, ReportRecord("Kein Erguss.")],
+            test=test,
+            test_share=0.25,
+            validation_share=0.0,
+        )
+        assert texts(parts.replay) == {"Frei.", "Kein Erguss."}
+        assert texts(parts.train) | texts(parts.validation) <= texts(own[:60]) | texts(parts.replay)
+        assert (texts(own[60:]) <= texts(parts.test)) is (test is None)
+
     def test_own_labels_win_over_replayed_ones(self) -> None:
         own = many(60, labels={"Erguss": State.ABSENT})
         parts = divide(own, replay=many(80, labels={"Erguss": State.PRESENT}), test_share=0.0, validation_share=0.2)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from medbertde.inference.catalogue import CATALOGUE
 from medbertde.inference.checkpoint import load_checkpoint, weights_hash
 from medbertde.inference.classify import classify
 from medbertde.schema import load_schema
@@ -227,7 +228,8 @@ class TestRefusals:
             ({"epochen": 3}, "config.json enthält Unbekanntes: epochen."),
             ({"schema_id": None}, "config.json nennt nicht: schema_id."),
             ({"epochs": 0}, "config.json enthält einen unmöglichen Wert: epochs = 0."),
-            ({"epochs": "8"}, "config.json enthält Text, wo eine Zahl stehen muss."),
+            ({"weight_decay": -1}, "config.json enthält einen unmöglichen Wert: weight_decay = -1."),
+            ({"seed": -1}, "config.json enthält einen unmöglichen Wert: seed = -1."),
             ({"test_share": 0.9}, "config.json enthält einen unmöglichen Wert: validation_share = 0.15."),
             ({"precision": "int8"}, "config.json enthält einen unmöglichen Wert: precision = int8."),
         ],
@@ -238,6 +240,39 @@ class TestRefusals:
         with pytest.raises(TrainingRefused) as refusal:
             read_config(write_run(reports, **config))
         assert refusal.value.de == sentence
+
+    @pytest.mark.parametrize(
+        ("config", "expected"),
+        [
+            *[({"epochs": value}, "eine ganze Zahl") for value in ("8", 2.5, True, None)],
+            *[({"cues": "10"}, "eine ganze Zahl"), ({"seed": "abc"}, "eine ganze Zahl")],
+            *[({"replay_texts": 1.5}, "eine ganze Zahl oder null"), ({"learning_rate": "1e-4"}, "eine Zahl")],
+            *[({"learning_rate": float("nan")}, "eine Zahl"), ({"weight_decay": False}, "eine Zahl")],
+            *[
+                ({name: value}, "eine Liste von Texten")
+                for name in ("replay", "statements")
+                for value in (5, "a.jsonl")
+            ],
+            *[({"replay": [5]}, "eine Liste von Texten"), ({"half_weights": "false"}, "true oder false")],
+            *[({"compare_with": 5}, "Text oder null"), ({"reads": 5}, "Text oder null"), ({"precision": 16}, "Text")],
+        ],
+    )
+    def test_a_value_of_the_wrong_kind_is_named_with_what_is_expected(
+        self, write_run: WriteRun, reports: list[ReportRecord], config: dict[str, object], expected: str
+    ) -> None:
+        ((name, value),) = config.items()
+        with pytest.raises(TrainingRefused) as refusal:
+            read_config(write_run(reports, **config))
+        assert refusal.value.de == (
+            f"config.json enthält einen unmöglichen Wert: {name} = {json.dumps(value)}; erwartet wird {expected}."
+        )
+
+    def test_a_whole_number_stands_for_a_number_and_null_for_what_may_be_left_out(
+        self, write_run: WriteRun, reports: list[ReportRecord]
+    ) -> None:
+        left_out = dict.fromkeys(("compare_with", "test_file", "reads", "replay_texts", "run_id"))
+        config = read_config(write_run(reports, positive_weight=2, checkpoint_minutes=0, replay=["a"], **left_out))
+        assert (config.positive_weight, config.checkpoint_minutes, config.replay) == (2, 0, ("a",))
 
     @pytest.mark.parametrize("content", ["", "{", "[1]"])
     def test_a_configuration_that_is_no_json_object(
@@ -259,6 +294,21 @@ class TestRefusals:
         with pytest.raises(CheckpointRefused, match="there is no such folder"):
             finetune.train(write_run(reports, base_model="/nowhere/model"))
 
+    def test_a_base_model_of_the_catalogue_is_named_by_its_id(
+        self,
+        write_run: WriteRun,
+        reports: list[ReportRecord],
+        tiny_classifier_folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        entry = replace(CATALOGUE[0], id="mini-test", folder=tiny_classifier_folder)
+        monkeypatch.setattr("medbertde.inference.catalogue.CATALOGUE", (entry,))
+        folder = write_run(reports, base_model="mini-test", compare_with="mini-test", epochs=1)
+        finetune.train(folder)
+        made = load_checkpoint(folder / "checkpoint").facts.lineage
+        assert made.base_model == load_checkpoint(tiny_classifier_folder).version
+        assert json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["old"]
+
     def test_a_run_that_diverges_leaves_no_checkpoint(self, write_run: WriteRun, reports: list[ReportRecord]) -> None:
         folder = write_run(reports, learning_rate=1e30, warmup_share=0.0, epochs=3)
         with pytest.raises(TrainingRefused, match="diverged"):
@@ -275,6 +325,12 @@ class TestRefusals:
             finetune.main()
         said = json.loads((folder / "refused.json").read_text(encoding="utf-8"))
         assert said["de"].startswith("Für ein Training sind zu wenige Befunde annotiert: 3")
+
+    def test_the_command_says_that_a_folder_is_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "argv", ["train.finetune", str(tmp_path / "fehlt")])
+        with pytest.raises(SystemExit, match=r"config\.json is missing or not JSON"):
+            finetune.main()
+        assert not (tmp_path / "fehlt").exists()
 
 
 class TestModel:

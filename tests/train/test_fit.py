@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from peft import PeftModel
+from torch.amp import GradScaler
 
 from medbertde.inference.checkpoint import load_checkpoint, weights_hash
 from medbertde.schema import load_schema
@@ -20,6 +22,7 @@ from tests import tiny
 from tests.processes import DEADLINE_S, run, started
 from tests.train.conftest import WriteRun
 from train import finetune
+from train import fit as loop
 from train.classifier import adapt, batch_loss, build_model, class_weights, learning_groups, merged, predict_logits
 from train.dataset import Example, collate, examples
 from train.run_folder import read_config
@@ -110,6 +113,13 @@ class TestTargets:
         assert {row["truth"]["Tubus"] for row in rows[:20]} == {{"absent": 0, "present": 1, "ignore": -1}[policy]}
 
 
+def with_scaler(precision: str) -> Accelerator:
+    """As on a GPU: Accelerate scales the loss, here so far that the first gradients leave the range of fp16."""
+    made = Accelerator(mixed_precision=precision, cpu=True)
+    made.native_amp, made.scaler = True, GradScaler("cpu", init_scale=2.0**30)
+    return made
+
+
 def in_second_epoch(log: Path) -> bool:
     return log.exists() and '"epoch": 2' in log.read_text(encoding="utf-8")
 
@@ -145,6 +155,25 @@ class TestResume:
         facts = [[{**json.loads(line), "elapsed_s": 0} for line in lines] for lines in logs]
         assert facts[0] == facts[1]
         assert not (killed / "state").exists()
+
+    def test_in_fp16_the_loss_scale_goes_on_too(
+        self, write_run: WriteRun, reports: list[ReportRecord], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A scale far too large is halved, without a step, until the gradients are finite: anew after every start."""
+        monkeypatch.setattr(loop, "accelerator", with_scaler)
+        whole, stopped = (
+            write_run(reports, name, epochs=4, batch_tokens=48, precision="fp16") for name in ("whole", "stopped")
+        )
+        finetune.train(whole)
+
+        def stop(epoch: int, loss: float) -> None:
+            raise KeyboardInterrupt
+
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                finetune.train(stopped, stop)
+        finetune.train(stopped)
+        assert weights_hash(stopped / "checkpoint") == weights_hash(whole / "checkpoint")
 
     def test_a_state_of_other_reports_is_refused(self, folders: tuple[Path, Path]) -> None:
         folder, _ = folders

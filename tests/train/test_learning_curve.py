@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -84,10 +85,13 @@ def test_the_language_model_is_fine_tuned_and_reads_the_pool(reports: list[Repor
 
 def test_the_command_writes_a_table_with_intervals_and_a_plot(reports: list[ReportRecord], tmp_path: Path) -> None:
     files = [write_reports(tmp_path / name, reports) for name in ("train.jsonl", "test.jsonl")]
-    out = tmp_path / "curve.md"
+    out = tmp_path / "neu" / "curve.md"
     words = ["--train", str(files[0]), "--test", str(files[1]), "--budgets", "40", "60", "--seeds", "2"]
     assert main([*words, "--strategies", "random", "mixed", "--out", str(out)]) == 0
     text = out.read_text(encoding="utf-8")
+    count, day = len(reports), datetime.now(UTC).date().isoformat()
+    assert f"Macro F1 on {count} test reports, mean over seeds" in text
+    assert f"a pool of {count} reports. Made on {day} by:" in text
     assert "| labelled reports | 40 | 60 |" in text
     assert "| mixed | " in text
-    assert (tmp_path / "curve.svg").read_text(encoding="utf-8").startswith("<?xml")
+    assert out.with_suffix(".svg").read_text(encoding="utf-8").startswith("<?xml")

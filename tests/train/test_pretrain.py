@@ -199,6 +199,40 @@ class TestCommand:
         with pytest.raises(TrainingRefused, match="needs one value, or one for each of the 2 phases; found: 3"):
             parse(["a", "--out", "m", "--preset", "medbert", "--steps", "1,2,3"])
 
+    @pytest.mark.parametrize(
+        "words",
+        [
+            *("--layers 0", "--hidden 0", "--heads 0", "--max-tokens 2", "--rate 0.0", "--rate nan", "--warmup -1"),
+            *("--steps 0", "--steps -3", "--epochs 0", "--epochs -1", "--sequences 0", "--batch-tokens 0"),
+            *("--micro-tokens -5", "--micro-tokens 0", "--weight-decay -1.0", "--share 0.0", "--dropout 1.0"),
+            *("--cues -1", "--held-out-of 0", "--held-out-of 1", "--evaluate-every 0", "--seed -1"),
+        ],
+    )
+    def test_a_number_that_cannot_work_is_refused_with_its_option(self, config: PretrainConfig, words: str) -> None:
+        option, value = words.split()
+        given = parse([*map(str, config.files), "--out", str(config.out), "--cpu", f"{option}={value}"])
+        with pytest.raises(TrainingRefused) as refusal:
+            run(replace(given, tokenizer=config.tokenizer))
+        assert refusal.value.de == f"{words} ist kein möglicher Wert."
+        assert refusal.value.en == f"{words} is not a possible value."
+
+    @pytest.mark.parametrize("words", [("--steps", "--epochs"), ("--sequences", "--batch-tokens")])
+    def test_two_options_for_the_same_length_are_refused(self, words: tuple[str, str]) -> None:
+        one, other = words
+        with pytest.raises(TrainingRefused) as refusal:
+            parse(["a", "--out", "m", one, "5", other, "2"])
+        assert refusal.value.de == f"{one} und {other} schließen einander aus. Bitte nur eines davon angeben."
+
+    def test_a_run_that_ends_within_its_warm_up_says_so(
+        self, config: PretrainConfig, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run(with_phase(config, steps=4, rate=1e-3, warmup=8))
+        assert capsys.readouterr().out.startswith(
+            "phase 1/1 all 4 steps are warm-up (8): the rate climbs to 5.0e-04 of 1.0e-03 and does not fall; --warmup"
+        )
+        run(with_phase(config, steps=4, rate=1e-3, warmup=3))
+        assert "warm-up" not in capsys.readouterr().out
+
 
 class TestRecipes:
     def test_medbert_is_the_published_recipe(self) -> None:

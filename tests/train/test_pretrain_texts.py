@@ -67,6 +67,23 @@ def test_material_that_models_are_tested_on_is_refused(tmp_path: Path, name: str
         texts(write_reports(tmp_path / f"{name}.jsonl", [ReportRecord("a")]))
 
 
+def test_test_material_is_refused_in_a_corpus_of_lines_and_in_a_table(tmp_path: Path) -> None:
+    """`train.corpus` writes the source beside the text; in a table a column `meta` may hide the column `source`."""
+    lines = tmp_path / "part-00000.jsonl"
+    lines.write_text('{"text": "Kein Erguss.", "source": "GGPONC"}\n', encoding="utf-8")
+    with pytest.raises(TrainingRefused, match=r"part-00000\.jsonl: GGPONC is test material"):
+        texts(tmp_path)
+    sheet = tmp_path / "tabelle.csv"
+    sheet.write_text('text;source;meta\nKein Erguss.;GGPONC;"{""source"": ""klinik""}"\n', encoding="utf-8")
+    with pytest.raises(TrainingRefused, match=r"tabelle\.csv: GGPONC is test material"):
+        texts(sheet)
+
+
+def test_reports_of_a_fixed_test_part_are_passed_over(tmp_path: Path) -> None:
+    reports = [ReportRecord("Kein Erguss."), ReportRecord("Herz normal.", meta={"split": "test"})]
+    assert texts(write_reports(tmp_path / "a.jsonl", reports)) == ["Kein Erguss."]
+
+
 class TestHeldOut:
     MANY = [f"Text {chr(97 + n // 26)}{chr(97 + n % 26)}." for n in range(600)]
 

@@ -136,6 +136,13 @@ def test_the_command_writes_a_report_file_that_training_reads(
     assert [len(record.rationales) for record in read_records(out, SCHEMA)] == [1, 1]
 
 
+def test_a_missing_file_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing, out = tmp_path / "fehlt.conll", tmp_path / "labels.jsonl"
+    with pytest.raises(SystemExit, match=r"fehlt\.conll"):
+        call(monkeypatch, str(missing), "--schema", "medication", "--out", str(out))
+    assert not out.exists()
+
+
 def test_a_schema_of_findings_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSchema, match="has findings, no spans"):
         list(read_span_file("a.conll", b"ASS O", load_schema("chest_xray")))

@@ -85,10 +85,21 @@ def _listen(page: Page, url: str, complaints: list[str]) -> None:
 
 
 def expect_refusal(page: Page, sentence: str) -> None:
-    """A toast says so; it is closed, so that the next one stands alone."""
+    """A toast says so, headed in the page's language; it is closed, so that the next one stands alone."""
     expect(page.get_by_test_id("toast-text")).to_contain_text(sentence)
+    assert heading(page) == {"de": "Nicht möglich", "en": "Not possible"}[page.input_value("#mb-language :checked")]
     page.get_by_test_id("toast-close").click()
     expect(page.get_by_test_id("toast-text")).to_have_count(0)
+
+
+def heading(page: Page) -> str:
+    """What is to be seen above the sentence of a toast: our style sheet's word, unless Gradio's own is visible."""
+    return str(
+        page.locator(".toast-title").evaluate(
+            """title => getComputedStyle(title).visibility === "hidden"
+                 ? getComputedStyle(title, "::before").content.slice(1, -1) : title.innerText"""
+        )
+    )
 
 
 @pytest.fixture(scope="session")

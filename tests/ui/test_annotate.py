@@ -179,7 +179,7 @@ def refused(app: App) -> tuple[Page, Callable[[], None]]:
 def test_a_refused_save_shows_its_sentence_keeps_the_values_and_is_tried_again(app: App) -> None:
     page, unlock = refused(app)
     expect(page.locator(".ma-status")).to_have_text("1 offen")
-    page.click("text=Befund ansehen")
+    page.click("text=Befundtext ansehen")
     expect_report(page, "Eins.")
     assert value_of(page, "Stauung") == "present"
     unlock()
@@ -194,8 +194,8 @@ def test_a_refused_save_of_another_examination_is_opened_there(app: App) -> None
     page, unlock = refused(app)
     unlock()
     page.click("#annotate-schema >> text=CT-Thorax")
-    expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für CT-Thorax")
-    page.click("text=Befund ansehen")
+    expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befundtexte für CT-Thorax")
+    page.click("text=Befundtext ansehen")
     expect_report(page, "Eins.")
     assert value_of(page, "Stauung") == "present"
     page.click("text=Erneut versuchen")
@@ -253,7 +253,7 @@ def test_keys_rest_while_someone_types_on_another_tab_and_with_modifiers(app: Ap
 
 def test_an_empty_queue_offers_examples_and_a_skipped_report_comes_back(app: App) -> None:
     page = app.open()
-    expect(page.locator(".ma-empty")).to_contain_text("Noch keine Befunde für Röntgen-Thorax")
+    expect(page.locator(".ma-empty")).to_contain_text("Noch keine Befundtexte für Röntgen-Thorax")
     offer = page.locator(".ma-empty .ma-primary")
     offer.focus()
     page.keyboard.press("ArrowDown")  # the card is painted anew
@@ -272,9 +272,16 @@ def test_at_the_end_the_page_says_so_and_offers_what_was_skipped(app: App) -> No
     skip(page)
     expect_report(page, "Zwei.")
     enter(page)
-    expect(page.locator(".ma-empty")).to_contain_text("1 von 2 Befunden sind annotiert")
-    page.click("text=1 übersprungene vorlegen")
+    closing = page.locator(".ma-empty p")
+    expect(closing).to_have_text("1 von 2 Befundtexten sind annotiert. Einen Befundtext haben Sie übersprungen.")
+    reload(app, page)
+    page.click("text=Übersprungene vorlegen")
     expect_report(page, "Eins.")
+    ben = app.open("ben")
+    expect(ben.locator(".ma-empty p")).to_have_text(
+        "1 von 2 Befundtexten sind annotiert. Der übrige ist gerade bei jemand anderem."
+    )
+    expect(ben.locator(".ma-empty .ma-primary")).to_have_count(0)
 
 
 def test_the_card_speaks_english_and_keeps_what_was_entered(app: App) -> None:

@@ -269,7 +269,7 @@ class TestManyFindings:
     def test_they_stand_in_groups_and_a_search_finds_by_name_or_phrasing(self, app: App) -> None:
         page = app.open()
         page.click("#annotate-schema >> text=CT-Thorax")
-        expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für CT-Thorax")
+        expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befundtexte für CT-Thorax")
         page.click("text=Beispielbefunde laden")
         page.wait_for_selector(".ma-text:visible")
         expect(page.locator(".ma-group-name")).to_have_text(
@@ -354,6 +354,50 @@ class TestSkipUndoAndFlag:
         assert value_of(page, "Stauung") == proposed
         expect(page.locator(".ma-status")).to_have_text("Änderungen offen")
 
+    def test_what_is_taken_back_is_no_change_any_more(self, app: App) -> None:
+        app.bring("Eins.", "Zwei.")
+        page = app.open()
+        status, further = page.locator(".ma-status"), page.locator(".ma-save")
+        page.keyboard.press("4")
+        expect(status).to_have_text("Änderungen offen")
+        page.keyboard.press("Control+z")
+        expect(status).to_have_text("")
+        page.keyboard.press("1")
+        enter(page)
+        expect_report(page, "Zwei.")
+        expect_saved(page)
+        page.keyboard.press("ArrowLeft")
+        expect_report(page, "Eins.")
+        for change, back in (("4", "Control+z"), ("4", "4"), ("s3", "s1")):
+            for key in change:
+                page.keyboard.press(key)
+            expect(status).to_have_text("Änderungen offen")
+            expect(further).to_contain_text("Speichern & weiter")
+            for key in [back] if "+" in back else back:
+                page.keyboard.press(key)
+            expect_saved(page)
+            expect(further).to_contain_text("Weiter")
+        page.fill(".ma-comment", "links?")
+        expect(status).to_have_text("Änderungen offen")
+        page.fill(".ma-comment", "")
+        expect_saved(page)
+
+    def test_a_refused_save_that_is_discarded_leaves_the_report_with_changes(self, app: App) -> None:
+        app.bring("Eins.", "Zwei.")
+        page = app.open()
+        enter(page)
+        expect_report(page, "Zwei.")
+        expect_saved(page)
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("4")
+        page.route("**/component_server/", lambda route: route.abort(), times=1)
+        enter(page)
+        page.click("text=Verwerfen")
+        page.keyboard.press("ArrowLeft")
+        expect_report(page, "Eins.")
+        expect(page.locator(".ma-status")).to_have_text("Änderungen offen")
+        app.site.complaints.clear()  # the browser complains about the request that went nowhere
+
     def test_flag_and_remark_have_keys(self, app: App) -> None:
         app.bring("Eins.", "Zwei.")
         page = app.open()
@@ -371,6 +415,40 @@ class TestSkipUndoAndFlag:
 
 
 class TestForEveryone:
+    def test_after_a_click_on_the_language_every_key_is_still_the_cards(self, app: App) -> None:
+        app.bring("Eins.", "Zwei.", "Drei.")
+        page = app.open()
+        page.click("#mb-language >> text=English")
+        expect(page.locator(".ma-save")).to_contain_text("Save & next")
+        expect(page.locator("#mb-language input:checked")).to_be_focused()
+        enter(page)
+        expect_report(page, "Zwei.")
+        page.keyboard.press("6")
+        page.locator("#mb-language input:checked").click()
+        page.keyboard.press("Space")
+        expect(page.locator(".ma-row[data-label=Stauung] .ma-count")).to_have_text("1")
+        page.locator("#mb-language input:checked").focus()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Enter")
+        expect_report(page, "Zwei.")
+
+    def test_the_help_tells_a_report_from_a_finding(self, app: App) -> None:
+        app.bring("Eins.")
+        page = app.open()
+        told = {}
+        for language, ready in (("English", "Save & next"), ("Deutsch", "Speichern & weiter")):
+            page.click(f"#mb-language >> text={language}")
+            expect(page.locator(".ma-save")).to_contain_text(ready)
+            page.keyboard.press("?")
+            told[language] = page.locator(".ma-keys dd").all_inner_texts()
+            page.keyboard.press("Escape")
+        pairs = list(zip(told["Deutsch"], told["English"], strict=True))
+        of_report, of_finding = ([pair for pair in pairs if word in pair[1]] for word in ("report", "finding"))
+        assert (len(of_report), len(of_finding)) == (3, 5)
+        assert all("Befundtext" in de for de, _ in of_report)
+        assert not any("Befundtext" in de for de, _ in of_finding)
+
     def test_from_opening_the_page_to_the_last_report_with_the_keyboard_only(self, new_site: Site) -> None:
         page = new_site.open()
         expect(page.locator("#mb-accept")).to_be_visible()

@@ -111,7 +111,7 @@ def test_what_was_saved_there_can_be_taken_while_another_examination_is_on_the_s
     _, there = saved_differently(app)
     expect(there.locator(".ma-alert")).to_contain_text("in einem anderen Fenster gespeichert")
     there.click("#annotate-schema >> text=CT-Thorax")
-    expect(there.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für CT-Thorax")
+    expect(there.locator(".ma-empty h3")).to_have_text("Noch keine Befundtexte für CT-Thorax")
     there.click("text=Das dort Gespeicherte gilt")
     expect_report(there, "Eins.")
     assert value_of(there, "Stauung") == "present"
@@ -147,7 +147,7 @@ def test_when_the_lease_ran_out_and_someone_else_saved_the_values_stay_and_a_sen
     expect_saved(ben)
     enter(anna)
     expect(anna.locator(".ma-alert")).to_contain_text("inzwischen von jemand anderem gespeichert")
-    anna.click("text=Befund ansehen")
+    anna.click("text=Befundtext ansehen")
     assert value_of(anna, "Stauung") == "present"
     anna.click("text=Verwerfen")
     expect(anna.locator(".ma-alert")).to_be_hidden()
@@ -233,12 +233,12 @@ def test_a_schema_that_changed_behind_another_one_changes_nothing_there_and_lose
 def test_examples_that_come_after_a_change_of_examination_are_there_on_coming_back(app: App) -> None:
     page = app.open()
     page.click("#annotate-schema >> text=CT-Thorax")
-    expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für CT-Thorax")
+    expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befundtexte für CT-Thorax")
     caught = hold(page, "load_examples")
     page.click("text=Beispielbefunde laden")
     loading = caught()
     page.click("#annotate-schema >> text=Röntgen-Thorax")
-    expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befunde für Röntgen-Thorax")
+    expect(page.locator(".ma-empty h3")).to_have_text("Noch keine Befundtexte für Röntgen-Thorax")
     with page.expect_response(lambda response: '"load_examples"' in (response.request.post_data or "")):
         loading.continue_()
     page.click("#annotate-schema >> text=CT-Thorax")

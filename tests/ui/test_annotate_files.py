@@ -69,6 +69,8 @@ def test_a_table_is_looked_at_before_anything_is_stored_and_its_columns_can_be_g
     table = "Nr;Freier Text;PE;Station\n7;Kein Erguss.;0;<b>A1</b>\n8;Erguss rechts.;fraglich;A2\n9;Frei.;egal;A3\n"
     choose(page, "befunde.csv", table.encode("cp1252"))
     expect_refusal(page, "Keine Spalte ist als Befundtext erkannt.")
+    choose(page, "revisions.csv", b"report,label,old_value,new_value\r\n7,Erguss,present,absent\r\n")
+    expect_refusal(page, "Die Datei enthält Änderungen von Labels und keine Befundtexte")
     table = table.replace("Freier Text", "Befund").replace("Kein Erguss", "Kein Ödem")
     choose(page, "befunde.csv", table.encode("cp1252"))
     card = page.locator("#files-card")

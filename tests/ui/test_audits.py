@@ -46,7 +46,7 @@ def test_each_model_that_answers_has_a_verdict_in_plain_words(own_site: Site, tm
     expect(xray).to_contain_text("in 71 von 100 Vergleichen")
     expect(xray).to_contain_text("Von 1.150 Paaren von Befunden, die sich nur in Geschlecht und Name unterscheiden")
     expect(xray).to_contain_text("änderte sich bei 3 eine Entscheidung")
-    expect(xray).to_contain_text("nur mit einer Begründung der Verwaltung")
+    expect(xray).to_contain_text("nur, wenn ein Administrator das begründet")
     expect(gaps.locator(".mb-audit-verdict")).to_have_text("Nicht geprüft")
 
 

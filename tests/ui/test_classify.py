@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import FilePayload, Page, expect
 
 from tests import tiny
-from tests.launch import XRAY
+from tests.launch import PHONE, XRAY
 from tests.ui.conftest import Site, expect_refusal
 
 TEXT = "Kein Nachweis eines Pneumothorax, kleiner Erguss links."
@@ -47,6 +48,42 @@ def test_nothing_jumps_when_the_answer_comes(site: Site) -> None:
     read(page, f"{TEXT}\n" * 40)
     expect(page.locator("#read-findings button")).to_have_count(13)
     assert page.locator("#read-run").bounding_box() == before
+
+
+def test_on_a_phone_the_answer_comes_into_view_and_a_refusal_leads_back_to_the_text(site: Site) -> None:
+    page = site.open("Klassifikation", **PHONE, reduced_motion="reduce")
+    read(page, TEXT)
+    expect(page.locator("#read-findings button")).to_have_count(13)
+    expect(page.locator("#read-findings h3").first).to_be_in_viewport()
+    expect(page.locator("#read-run")).not_to_be_in_viewport()
+    read(page, "")
+    expect_refusal(page, "Der Text ist leer.")
+    expect(page.locator("#read-text textarea")).to_be_in_viewport(ratio=0.9)
+
+
+def test_findings_beside_another_text_say_that_they_belong_to_the_one_before(site: Site) -> None:
+    page = site.open("Klassifikation")
+    read(page, TEXT)
+    expect(page.locator("#read-findings button")).to_have_count(13)
+    remark, findings = page.get_by_text("Gilt für den vorigen Text."), page.locator("#read-findings .mb-group").first
+    expect(remark).to_have_count(0)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/queue/join" in request.url else None)
+    page.fill("#read-text textarea", "Deutlicher Pneumothorax rechts.")
+    expect(remark).to_be_visible()
+    expect(findings).to_have_css("opacity", "0.7")
+    page.fill("#read-text textarea", TEXT)
+    expect(remark).to_have_count(0)
+    expect(findings).to_have_css("opacity", "1")
+    assert asked == [], "the server is not asked at every key"
+    upload(page, "befund.txt", b"Kein Erguss.")
+    expect(remark).to_be_visible()
+    page.click("#read-run")
+    expect(remark).to_have_count(0)
+    page.click("#read-example input")
+    page.get_by_role("option", name="Normalbefund in einer Zeile").click()
+    expect(page.locator("#read-text textarea")).to_have_value(re.compile("^Thorax p.a."))
+    expect(remark).to_have_count(0)
 
 
 def test_a_text_that_cannot_be_read_is_refused_and_stays(site: Site) -> None:

@@ -109,6 +109,14 @@ def test_the_card_holds_the_whole_text_and_names_the_strongest_of_both_sides() -
     assert value["parts"][0]["said"] == "spricht dagegen: −1,00 · für sich gelesen: 10 % (−1,0)"
 
 
+def test_a_sentence_whose_contribution_rounds_to_nothing_speaks_for_no_side() -> None:
+    found = attribution()
+    for contribution, said in ((0.004, "spricht weder dafür noch dagegen"), (0.006, "spricht dafür: +0,01")):
+        passages = (replace(found.passages[0], contribution=contribution), found.passages[1])
+        value = evidence_value("de", shown(replace(found, passages=passages)))
+        assert value["parts"][0]["said"].split(" · ")[0] == said
+
+
 def with_later_words() -> Attribution:
     """As `attribution`, before anybody has asked for the words of the sentence that adds nothing."""
     found = attribution()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
+from medbertde.settings import Profile
+from medbertde.ui.about import limits
 from tests.launch import PHONE, XRAY
 from tests.ui.conftest import Site
 
@@ -26,6 +28,17 @@ CONTRAST_JS = """element => {
     .map(light).sort((a, b) => a - b);
   return (high + 0.05) / (low + 0.05);
 }"""
+
+# Which tabs are in front and in sight, frame by frame.
+SEEN_JS = """
+  window.seen = [];
+  (function look() {
+    const tab = document.querySelector("[role=tab][aria-selected=true]");
+    const name = tab?.checkVisibility({ visibilityProperty: true }) ? tab.textContent.trim() : "";
+    if (name && name !== seen.at(-1)) seen.push(name);
+    requestAnimationFrame(look);
+  })();
+"""
 
 
 def classified(page: Page) -> Page:
@@ -79,6 +92,30 @@ def test_the_language_switch_keeps_text_and_answer_and_changes_every_label(site:
         assert german_words(page) == []
     site.reload(page)
     expect(page.get_by_role("tab")).to_have_text(TABS_ENGLISH)
+
+
+def test_the_page_names_its_language_also_in_a_browser_that_speaks_another(site: Site) -> None:
+    expect(site.open(locale="en-US").locator("html")).to_have_attribute("lang", "de")
+
+
+@pytest.mark.parametrize("tab", ["Training", "Über medbertde"])
+def test_a_reload_comes_back_to_the_tab_that_was_open_and_shows_no_other_before(site: Site, tab: str) -> None:
+    page = site.open(tab)
+    expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
+    page.wait_for_timeout(300)  # for the browser to keep it
+    page.add_init_script(SEEN_JS)
+    site.reload(page)
+    expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("tab", name=tab)).to_be_visible()
+    assert page.evaluate("window.seen") == [tab]
+
+
+@pytest.mark.parametrize("served_as", list(Profile))
+def test_the_page_says_where_texts_go(served_as: Profile) -> None:
+    said = limits(served_as)
+    assert ("verlassen diesen Rechner nicht" in said.de) == (served_as is Profile.LOCAL)
+    assert ("do not leave this machine" in said.en) == (served_as is Profile.LOCAL)
+    assert ("Hugging Face" in said.de) == (served_as is Profile.SPACE)
 
 
 def test_a_tab_opened_only_after_the_switch_works_in_the_other_language(site: Site) -> None:

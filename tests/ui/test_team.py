@@ -13,7 +13,7 @@ from medbertde.services.annotate import Decision
 from medbertde.services.team import NewProject
 from medbertde.store import labelled
 from medbertde.types import ReportRecord, Rules, State, User
-from tests.launch import XRAY
+from tests.launch import PHONE, XRAY
 from tests.ui.conftest import Site
 from tests.ui.late import hold, let_go
 
@@ -70,6 +70,26 @@ def gold(site: Site) -> dict[str, tuple[str, dict[str, State]]]:
     with site.services.database.read() as session:
         records = list(labelled.records(session, schema_id=XRAY))
     return {str(record.id): (record.meta["provenance"], dict(record.labels)) for record in records}
+
+
+def test_the_first_reader_of_a_blind_project_is_told_what_she_has_done_and_that_the_rest_is_not_hers(
+    shared_site: Site,
+) -> None:
+    bring(shared_site, 5)
+    new = NewProject(XRAY, "Doppelbefundung", "xray", Rules(overlap_share=1.0, readers=2, bare_share=0.0))
+    project = shared_site.services.team.create(user(shared_site, "anna"), new, ["anna", "ben"])
+    shared_site.services.team.choose(user(shared_site, "anna"), project.id)
+    for _ in range(5):
+        read(shared_site, "anna", {"Erguss": P})
+    page = shared_site.open("Annotation", name="anna")
+    expect(page.locator(".ma-empty p")).to_have_text(
+        "5 von 10 Lesungen sind erledigt, 5 davon von Ihnen. Die übrigen Lesungen macht jemand anderes."
+    )
+    expect(page.locator(".ma-progress")).to_have_text("5 von 10 Lesungen, 5 von Ihnen")
+    expect(page.locator(".ma-empty button")).to_have_text(["Letzten Befundtext ansehen"])
+    phone = shared_site.open("Annotation", name="anna", **PHONE)
+    expect(phone.locator(".ma-progress")).to_have_text("5 von 10 Lesungen, 5 von Ihnen")
+    assert phone.locator(".ma-top").evaluate("node => node.scrollWidth <= node.clientWidth")
 
 
 def test_a_curator_decides_with_the_keyboard_and_with_the_mouse(study: Site) -> None:

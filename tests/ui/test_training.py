@@ -17,7 +17,7 @@ from medbertde.store import runs
 from medbertde.types import ReportRecord, RunState, State
 from medbertde.ui.run_view import preview_value
 from tests import tiny
-from tests.launch import XRAY
+from tests.launch import PHONE, XRAY
 from tests.ui.conftest import Site, expect_refusal
 from tests.ui.test_classify import read
 from train.compare import Judged, by_report, comparison
@@ -54,6 +54,13 @@ def open_training(page: Page) -> None:
 
 def expect_state(page: Page, said: str) -> None:
     expect(page.locator("#train-progress h3")).to_contain_text(said, timeout=TRAINING_MS)
+
+
+def test_on_a_phone_the_arrow_stands_beside_the_name_of_the_base_model(site: Site) -> None:
+    page = site.open("Training", **PHONE)
+    field = page.locator("#train-base input")
+    expect(field).to_have_css("text-overflow", "ellipsis")
+    expect(field).to_have_css("padding-right", "28px")
 
 
 def test_labels_become_a_model_that_answers_without_a_reload_and_after_a_restart(

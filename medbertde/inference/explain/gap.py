@@ -23,10 +23,10 @@ from medbertde.inference.explain.report import MAX_STEPS, OnProgress
 from medbertde.inference.explain.row import Row
 from medbertde.inference.explain.words import place_pieces, scored_words, word_spans
 from medbertde.inference.explain.work import Work, ends, whole_budget
-from medbertde.inference.fill_mask.gaps import Gaps, read_gaps
+from medbertde.inference.fill_mask.gaps import Gaps, read_gaps, texts_between
 from medbertde.inference.fill_mask.own_words import MAX_WORD_PIECES
 from medbertde.inference.rows import Stop, never
-from medbertde.text import MASK, MAX_CHARS, clean, normalise, sentences
+from medbertde.text import MAX_CHARS, clean, normalise, sentences
 from medbertde.types import Attribution, InvalidText, Task
 
 _LOGIT, _LOG_PROBABILITY = 0, 1  # outputs of `network.GapNetwork`
@@ -105,8 +105,7 @@ def explain_word(
 
 def _pieces(model: LoadedModel, gaps: Gaps, word: str) -> tuple[int, ...]:
     """The pieces of the word in the gap."""
-    before = " " if gaps.after_space(0) is True else ""  # byte-level pieces hold the space before a word
-    [cut] = model.encoder.pieces([before + " ".join(normalise(word).split())])
+    [cut] = model.encoder.pieces([gaps.whole(0, " ".join(normalise(word).split()))])
     if not word.strip() or not cut.ids or len(cut.ids) > MAX_WORD_PIECES or model.encoder.unknown_id in cut.ids:
         raise InvalidText(
             f"Das Wort kann nicht erklärt werden: Erwartet werden 1 bis {MAX_WORD_PIECES} bekannte Wortteile, gefunden "
@@ -119,10 +118,10 @@ def _pieces(model: LoadedModel, gaps: Gaps, word: str) -> tuple[int, ...]:
 
 def _around(model: LoadedModel, text: str, gaps: Gaps, unit: Unit) -> _Around:
     """The pieces that are read on both sides, with the words of the whole text."""
-    left, right = gaps.segments[0], gaps.segments[1]
-    shift = len(left) + len(MASK)
+    left, right = texts_between(gaps.segments, gaps.begun, gaps.ended)
+    shift = len(text) - len(right)
     words = [*word_spans(left), *((start + shift, end + shift) for start, end in word_spans(right))]
-    front, back = model.encoder.pieces([left.rstrip(), right])
+    front, back = model.encoder.pieces([left, right])
     in_front = front.offsets[len(front.offsets) - len(gaps.parts[0]) :]
     behind = [(start + shift, end + shift) for start, end in back.offsets[: len(gaps.parts[1])]]
     offsets = [*in_front, *behind]

@@ -12,13 +12,34 @@ from collections.abc import Sequence
 
 from medbertde.types import AttributedWord
 
-_CLOSING = r"[,;:!?)\]“”\"][.,;:!?)\]“”\"]*"
-_WORD = re.compile(rf"[(\[„“\"]+|{_CLOSING}(?=\s|\Z)|\S+?(?=(?:{_CLOSING})?(?:\s|\Z))")
+_BETWEEN_SPACES = re.compile(r"\S+")
+_OPENING = re.compile(r"[(\[„“\"]+")
+_CLOSING = ',;:!?)]“”"'
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """The spans of the words, in order."""
-    return [match.span() for match in _WORD.finditer(text)]
+    """The spans of the words, in order; what opens before a word and what closes behind it are spans of their own.
+
+    >>> text = "(V. a. Erguss),"
+    >>> [text[start:end] for start, end in word_spans(text)]
+    ['(', 'V.', 'a.', 'Erguss', '),']
+    """
+    spans = []
+    for stretch in _BETWEEN_SPACES.finditer(text):
+        start, end = stretch.span()
+        closing = start + len(stretch.group().rstrip(f".{_CLOSING}"))  # behind it are closing marks and dots only
+        while start < end:
+            if opening := _OPENING.match(text, start):
+                stop = opening.end()
+            elif start >= closing and text[start] in _CLOSING:
+                stop = end
+            else:
+                stop = max(start + 1, closing)
+                while stop < end and text[stop] == ".":  # dots belong to the word
+                    stop += 1
+            spans.append((start, stop))
+            start = stop
+    return spans
 
 
 def place_pieces(text: str, spans: Sequence[tuple[int, int]], offsets: Sequence[tuple[int, int]]) -> list[int]:

@@ -1,8 +1,8 @@
 """Fill-mask: the words a language model would write for `[MASK]`.
 
 Owns the answer as others see it. A gap is explained in `gaps`, the search in `search`, what a vocabulary writes in
-`vocabulary`, and what counts as a whole word in `whole`; `own_words` ranks words that the user brings, `second` keeps a
-model to compare with.
+`vocabulary`, what counts as a whole word in `whole`, and a gap inside a word in `inside`; `own_words` ranks words that
+the user brings, `second` keeps a model to compare with.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def fillings(
     """The `top_k` likeliest whole words for `[MASK]`; with `whole=False` single pieces of any kind.
 
     The probability of a word that is one piece is the model's own softmax probability; of several pieces see `search`.
+    In a gap inside a word ("Pneumo[MASK]") it is that of the whole word, `word` is what is missing of it.
     Several gaps give one candidate per combination: `word` joins the words with `` … ``, `probability` is joint. There
     are fewer than `top_k` where the vocabulary holds fewer. Of a text longer than the model's input, the part around
     the gaps is read, and a notice says so.
@@ -51,14 +52,18 @@ def fillings(
             f"Es können 1 bis {MAX_CANDIDATES} Vorschläge berechnet werden, verlangt sind {top_k}.",
             f"Between 1 and {MAX_CANDIDATES} candidates can be computed, asked for are {top_k}.",
         )
-    gaps = read_gaps(model, text, MAX_PIECES, max_chars)
+    gaps = read_gaps(model, text, MAX_PIECES, max_chars, inside=whole)
     found = best_fillings(model, gaps, top_k, whole=whole)
+    if not found:  # no word that the model knows has these letters around the gap
+        gaps = read_gaps(model, text, MAX_PIECES, max_chars, inside=False)
+        found = best_fillings(model, gaps, top_k, whole=whole)
     candidate = _of_words if whole else _of_pieces
     return Fillings(tuple(candidate(model, gaps, filling) for filling in found[:top_k]), gaps.notices)
 
 
 def _of_words(model: LoadedModel, gaps: Gaps, filling: Filling) -> Candidate:
-    words = [vocabulary(model).word(pieces) for pieces in filling.words]
+    known = vocabulary(model)
+    words = [gaps.filled(step, known.word(pieces)) for step, pieces in enumerate(filling.words)]
     return Candidate(BETWEEN.join(words), exp(filling.log_probability), gaps.join(words))
 
 

@@ -27,6 +27,8 @@ _SEPARATORS = re.compile(r"[,;\n]+")
 class RankedWord:
     """A word of the user's in the gap. `text` is the sentence with it.
 
+    In a gap inside a word ("Pneumo[MASK]") all figures are those of the whole word.
+
     `log_likelihood` is the mean over the word's `pieces` of the logarithm of each piece's probability, those before it
     in place and those behind it masked (pseudo-log-likelihood, within_word_l2r); `probability` is the product. Both are
     None for a word with characters that the vocabulary does not have.
@@ -76,8 +78,7 @@ def rank_words(model: LoadedModel, text: str, words: Sequence[str], *, max_chars
             f"Der Text enthält {gaps.count} Lücken. Eigene Wörter lassen sich in genau einer Lücke vergleichen.",
             f"The text contains {gaps.count} gaps. Words of your own can be compared in exactly one gap.",
         )
-    before = "" if gaps.after_space(0) is not True else " "  # byte-level pieces hold the space before a word
-    cut = [pieces.ids for pieces in model.encoder.pieces([before + word for word in words])]
+    cut = [pieces.ids for pieces in model.encoder.pieces([gaps.whole(0, word) for word in words])]
     too_long = sum(len(pieces) > MAX_WORD_PIECES for pieces in cut)
     if too_long:
         raise InvalidText(

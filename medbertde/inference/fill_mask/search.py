@@ -24,6 +24,7 @@ from torch import Tensor
 
 from medbertde.inference.checkpoint import LoadedModel
 from medbertde.inference.fill_mask.gaps import Gaps
+from medbertde.inference.fill_mask.inside import Inside
 from medbertde.inference.fill_mask.scores import log_probabilities, piece_log_probabilities
 from medbertde.inference.fill_mask.vocabulary import Vocabulary, vocabulary
 from medbertde.inference.fill_mask.whole import beginning_odds, odds_of_going_on, togetherness
@@ -83,7 +84,7 @@ def best_fillings(model: LoadedModel, gaps: Gaps, count: int, *, whole: bool) ->
         if not whole:
             beams = _fill_with_pieces(model, gaps, beams, width)
             continue
-        found = _fill_with_words(model, gaps, beams, gaps.after_space(step), width)
+        found = _fill_with_words(model, gaps, beams, step, width)
         beams = _only_whole(model, gaps, found, width)
     return beams
 
@@ -92,24 +93,26 @@ def _fill_with_pieces(model: LoadedModel, gaps: Gaps, beams: Sequence[Filling], 
     """The best continuations of the beams by one piece."""
     begun = [_begin(beam, 1) for beam in beams]
     allowed = vocabulary(model).written.expand(len(begun), -1)
-    done = [extended for row in _extend(model, gaps, begun, allowed, width) for extended in row]
+    done = [extended for row in _extend(model, gaps, begun, allowed, width, [True] * len(begun)) for extended in row]
     return _fillings(done)[:width]
 
 
-def _fill_with_words(
-    model: LoadedModel, gaps: Gaps, beams: Sequence[Filling], after_space: bool | None, width: int
-) -> list[Filling]:
+def _fill_with_words(model: LoadedModel, gaps: Gaps, beams: Sequence[Filling], step: int, width: int) -> list[Filling]:
     """More than `width` continuations of the beams by one word of up to `MAX_PIECES` pieces, best first."""
     known = vocabulary(model)
+    inside = Inside(known, gaps.begun[step], gaps.ended[step])
+    begins = known.behind_letters if gaps.behind_letter(step) else known.begins(gaps.after_space(step))
     begun = [_begin(beam, 1) for beam in beams]
     begun += [_begin(beam, length) for beam in beams[:LONG_BEAMS] for length in range(2, MAX_PIECES + 1)]
     depth = 2 * width + 20  # some are dropped: fragments, and words that exist with and without a space
     done: list[_Begun] = []
     while begun:
-        allowed = torch.stack([_allowed(known, each, after_space) for each in begun])  # [begun, vocabulary]
+        allowed = torch.stack([_allowed(known, each, begins, inside) for each in begun])  # [begun, vocabulary]
+        is_open = [inside.is_open(known.word(each.pieces)) for each in begun]
         longer: list[_Begun] = []
-        for before, after in zip(begun, _extend(model, gaps, begun, allowed, depth), strict=True):
-            branches = UNFINISHED_WORDS if not before.pieces else BRANCHES
+        extended = _extend(model, gaps, begun, allowed, depth, is_open)
+        for before, still, after in zip(begun, is_open, extended, strict=True):
+            branches = UNFINISHED_WORDS if still else BRANCHES
             if before.missing == 1:
                 done += after if before.length == 1 else after[:branches]
             else:
@@ -118,27 +121,39 @@ def _fill_with_words(
         bound = ranked[width - 1] if len(ranked) >= width else float("-inf")
         longer = [each for each in longer if each.log_probability > bound]
         begun = sorted(longer, key=lambda each: -each.log_probability)[:UNFINISHED_WORDS]
-    return _fillings(done)
+    return [filling for filling in _fillings(done) if inside.allows(known.word(filling.words[-1]))]
 
 
 def _begin(beam: Filling, length: int) -> _Begun:
     return _Begun(beam.log_probability, beam.words, (), length, beam.log_probability)
 
 
-def _allowed(known: Vocabulary, begun: _Begun, after_space: bool | None) -> Tensor:
-    """The ids that may come next: a word, the beginning of one, or a continuation."""
-    if begun.pieces:
-        return known.continues
-    begins = known.begins(after_space)
-    return begins if begun.length == 1 else begins & known.letters
+def _allowed(known: Vocabulary, begun: _Begun, begins: Tensor, inside: Inside) -> Tensor:
+    """The ids that may come next: a word, the beginning of one, or a continuation.
+
+    Behind letters of the text that are a word already also a mark: "Pneumothorax[MASK] kein Erguss".
+    """
+    written, last = known.word(begun.pieces), begun.missing == 1
+    if not begun.pieces:
+        able = begins if last else begins & (known.letters | known.continues)
+    elif last and written == inside.begun and not inside.ended:
+        able = known.continues | known.closes
+    else:
+        able = known.continues
+    return able & inside.next(written, last=last)
 
 
-def _extend(model: LoadedModel, gaps: Gaps, begun: Sequence[_Begun], allowed: Tensor, depth: int) -> list[list[_Begun]]:
-    """For each beginning the `depth` best by one allowed piece more, best first; none where the word has ended."""
+def _extend(
+    model: LoadedModel, gaps: Gaps, begun: Sequence[_Begun], allowed: Tensor, depth: int, is_open: Sequence[bool]
+) -> list[list[_Begun]]:
+    """For each beginning the `depth` best by one allowed piece more, best first; none where the word has ended.
+
+    A word that `is_open` goes on whatever the model expects: it has not yet all letters that the text has of it.
+    """
     rows = [gaps.row(each.words, each.pieces, each.missing) for each in begun]
     scores = log_probabilities(model, rows)  # [begun, vocabulary]
     goes_on = scores[:, vocabulary(model).continues].exp().sum(dim=-1) >= EXPECTED  # [begun]
-    goes_on |= torch.tensor([not each.pieces for each in begun])
+    goes_on |= torch.tensor(is_open)
     scores = scores + torch.tensor([[each.log_probability] for each in begun])
     scores = scores.masked_fill(~(allowed & goes_on[:, None]), float("-inf"))
     best = scores.topk(min(depth, scores.shape[1]))
@@ -165,8 +180,9 @@ def _only_whole(model: LoadedModel, gaps: Gaps, found: Sequence[Filling], width:
     for start in range(0, len(found), width + 5):
         part = [filling for filling in found[start : start + width + 5] if _as_the_tokenizer_cuts(model, filling)]
         single = [filling for filling in part if len(filling.words[-1]) == 1]
-        several = [filling for filling in part if len(filling.words[-1]) > 1]
-        for filling in _sorted([*_no_beginnings(model, single), *_no_inventions(model, gaps, several)]):
+        marked = [filling for filling in part if len(filling.words[-1]) > 1 and known.closes[filling.words[-1][-1]]]
+        several = [filling for filling in part if len(filling.words[-1]) > 1 and filling not in marked]
+        for filling in _sorted([*_no_beginnings(model, single), *_no_inventions(model, gaps, several), *marked]):
             kept.setdefault(tuple(known.word(word) for word in filling.words), filling)
         if len(kept) >= width:
             break

@@ -9,10 +9,9 @@ import os
 import threading
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
-
+from medbertde.inference import hub
 from medbertde.inference.catalogue import CATALOGUE, Entry, find, resolve
-from medbertde.inference.checkpoint import WEIGHTS_FILE, LoadedModel, load_checkpoint
+from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.types import ModelUnavailable
 
 
@@ -43,7 +42,7 @@ def available(entry: Entry) -> bool:
     """Whether a model of the catalogue lies on this machine."""
     if entry.folder is not None:
         return entry.folder.is_dir()
-    return entry.hub_id is not None and isinstance(try_to_load_from_cache(entry.hub_id, WEIGHTS_FILE), str)
+    return entry.hub_id is not None and hub.cached_folder(entry.hub_id) is not None
 
 
 def available_entries() -> tuple[Entry, ...]:

@@ -41,7 +41,7 @@ function start() {
   listen(document, "pointerdown", () => { byPointer = true; }, { capture: true });
   listen(element, "pointermove", noteActivity);
   listen(window, "online", retry);
-  listen(window, "beforeunload", (event) => (pending.length || isDirty()) && event.preventDefault());
+  listen(window, "beforeunload", (event) => (pending.length || anyDirty()) && event.preventDefault());
   listen(window, "pagehide", () => channel?.postMessage({ tab: tabId, leaves: true }));
   listen(document, "medbertde-open", (event) => { // from the overview
     window.medbertdeWanted = event.detail;

@@ -27,6 +27,12 @@ function drawing(draw) {
   redraw();
 }
 
+// Brings what is new on the card into view, without a glide for those who want no motion.
+function bringIntoView() {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  requestAnimationFrame(() => root()?.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" }));
+}
+
 const percent = (share) => (share < 0.01 ? "< 1 %" : share > 0.99 ? "> 99 %" : `${Math.round(100 * share)} %`);
 
 // A file made on the page goes straight to the user's downloads: no text of a report is written on the server.

@@ -7,7 +7,7 @@ let view = null; // what is drawn, where it is an explanation
 drawing((value) => {
   const { empty, progress, label, parts } = value;
   if (progress !== undefined) return progressView(value);
-  if (label && label !== last) requestAnimationFrame(() => root()?.scrollIntoView({ block: "nearest", behavior: "smooth" }));
+  if (label && label !== last) bringIntoView();
   last = label || "";
   if (!parts) view = null;
   else if (view && root().contains(view.nodes[0]) && sameExplanation(view.value, value)) view.update(value);

@@ -1,6 +1,20 @@
-// The findings of a report by state. value: {empty, words, chosen, notices: [..], model, groups: [{title, state,
-// items: [{label, name, definition, present, uncertain, absent, shown}]}]}; a click asks for a finding's evidence.
+// The findings of a report by state. value: {empty, words, text, outdated, chosen, notices: [..], model, groups: [{title, state,
+// items: [{label, name, definition, present, uncertain, absent, shown}]}]}; a click asks for a finding's evidence. `text` is
+// what was read; while another one stands in the field, `outdated` says so.
+const remark = el("p", { class: "mb-notice", role: "status" });
+function compare() {
+  const { text, outdated, groups } = props.value || {};
+  const field = document.querySelector("#read-text textarea");
+  const differs = Boolean(groups && field && field.value !== text.replace(/\r\n?/g, "\n"));
+  document.getElementById("read")?.toggleAttribute("data-outdated", differs);
+  if (!differs) return remark.remove();
+  if (remark.textContent !== outdated) remark.textContent = outdated;
+  if (!remark.isConnected) root()?.prepend(remark);
+}
+document.addEventListener("medbertde-text", () => requestAnimationFrame(compare));
+
 drawing(({ empty, words, chosen, notices, model, groups }) => {
+  requestAnimationFrame(compare); // an example's text comes into the field with its answer
   if (!groups) return el("p", { class: "mb-empty" }, empty || "");
   const bar = (item) => {
     const parts = [["present", item.present], ["uncertain", item.uncertain], ["absent", item.absent]];

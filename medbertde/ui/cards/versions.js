@@ -5,7 +5,7 @@ drawing((value) => {
   const { progress, columns, rows, said, note, versions, legend } = value;
   if (progress !== undefined) return progressView(value);
   if (!versions) return null;
-  requestAnimationFrame(() => root()?.scrollIntoView({ block: "nearest", behavior: "smooth" }));
+  bringIntoView();
   const change = (item) => el("td", {}, el("span", { class: item.side ? `mb-sign mb-${item.side}` : "mb-number" }, item.change));
   const row = (item) => el("tr", {}, el("th", { scope: "row" }, item.name), el("td", { "data-column": columns[1] }, item.before),
     el("td", { "data-column": columns[2] }, item.after), change(item));

@@ -27,7 +27,11 @@
 
   window.fetch = async (...asked) => {
     const answer = await plain(...asked);
-    if (answer.status === 401) tellSessionEnded();
+    if (answer.status === 401) {
+      tellSessionEnded();
+      // With nothing to say Gradio ends the question quietly: the line says it all, once and in the page's language.
+      if (answer.url.includes("/queue/join")) return Response.json({ detail: [] }, { status: 401 });
+    }
     if (answer.status === 503 && answer.url.includes("/queue/join")) {
       return new Response(await answer.text(), { status: 429, headers: { "content-type": "application/json" } });
     }

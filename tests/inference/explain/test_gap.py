@@ -43,6 +43,16 @@ def test_a_word_of_several_pieces_is_explained_by_its_log_probability(model: Loa
     assert sum(each.score for each in attribution.words) == pytest.approx(change, abs=0.01 * max(abs(change), 0.05))
 
 
+def test_the_end_of_a_word_is_explained_as_the_whole_word(model: LoadedModel) -> None:
+    baseline = BASELINES[model.model.config.model_type]
+    whole = explain_word(model, TEXT, "Magensonde", baseline=baseline)
+    text = TEXT.replace("[MASK]", "Magen[MASK]")
+    end = explain_word(model, text, "sonde", baseline=baseline)
+    assert end.logit == pytest.approx(whole.logit, abs=1e-4)
+    assert all(text[word.start : word.end] == word.text for word in end.words)
+    assert [word.text for word in end.words] == [word.text for word in whole.words]
+
+
 def test_words_are_spans_of_the_text_and_the_gap_is_none_of_them(model: LoadedModel) -> None:
     words = explain_word(model, TEXT, "Erguss").words
     assert all(TEXT[word.start : word.end] == word.text for word in words)

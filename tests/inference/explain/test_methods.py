@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -240,6 +241,13 @@ def test_a_rule_integrates_polynomials_exactly_and_keeps_the_nodes_of_the_smalle
     degree = (3 * SIZES[level] + 1) // 2
     for power in range(degree + 1):
         assert float(weights(level) @ nodes**power) == pytest.approx(1 / (power + 1), rel=1e-10)
+
+
+@pytest.mark.parametrize("text", ["," * 19_999 + "a", '".' * 10_000], ids=["commas", "quotes and dots"])
+def test_the_longest_text_of_marks_is_cut_into_words_at_once(text: str) -> None:
+    before = time.process_time()
+    assert sum(end - start for start, end in word_spans(text)) == len(text)
+    assert time.process_time() - before < 2
 
 
 def test_clinical_words_stay_whole() -> None:

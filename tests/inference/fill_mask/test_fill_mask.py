@@ -15,7 +15,9 @@ from tokenizers import pre_tokenizers
 
 from medbertde.inference.checkpoint import LoadedModel, load_checkpoint
 from medbertde.inference.fill_mask import fill_mask, fillings, whole
+from medbertde.inference.fill_mask.gaps import read_gaps
 from medbertde.inference.fill_mask.whole import beginning_odds, togetherness
+from medbertde.inference.tokens import visible_start
 from medbertde.settings import ROOT
 from medbertde.types import InvalidText, ModelUnavailable, UserError
 from tests import tiny
@@ -102,6 +104,37 @@ def test_words_of_several_pieces_are_offered_when_the_model_knows_them(taught: T
     found = {item.word: item for item in fill_mask(taught.model, TEXT, top_k=10)}
     assert found[taught.word].text == f"Kein Nachweis eines {taught.word} rechts."
     assert 0 < found[taught.word].probability <= 1
+
+
+def test_a_gap_inside_a_word_is_filled_with_what_is_missing_of_it(taught: Taught) -> None:
+    end = taught.word.removeprefix(taught.beginning)
+    whole = {item.word: item.probability for item in fill_mask(taught.model, TEXT, top_k=10)}[taught.word]
+    for gap, missing in ((f"{taught.beginning}[MASK]", end), (f"[MASK]{end}", taught.beginning)):
+        best = fill_mask(taught.model, TEXT.replace("[MASK]", gap))[0]
+        assert (best.word, best.text) == (missing, f"Kein Nachweis eines {taught.word} rechts.")
+        assert best.probability == pytest.approx(whole, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Kein Nachweis eines Pneumo[MASK].", {"thorax"}),
+        ("Pleura[MASK] links.", {"erguss", "empyem", "drainage"}),
+        ("Keine Rippen[MASK] abgrenzbar.", {"fraktur"}),
+        ("Kein [MASK]erguss.", {"Pleura", "Perikard"}),
+        ("Kein Pneumothorax[MASK] kein Erguss.", {","}),
+        ("Größe 3[MASK]5 mm.", {","}),
+    ],
+)
+def test_the_shipped_model_knows_the_compounds_of_reports(shipped: LoadedModel, text: str, words: set[str]) -> None:
+    first = fill_mask(shipped, text, top_k=3)
+    assert words <= {item.word for item in first}
+    assert all(item.text == text.replace("[MASK]", item.word) for item in first)
+
+
+@pytest.mark.parametrize("text", ["Lungen[MASK] rechts basal.", "Pleura[MASK] links.", "Lungen[MASK]entzündung"])
+def test_behind_a_letter_no_new_word_begins(shipped: LoadedModel, text: str) -> None:
+    assert [item.word for item in fill_mask(shipped, text, top_k=20) if item.word[0].isupper()] == []
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +229,21 @@ def test_around_a_mask_in_a_long_text_the_nearest_words_are_read(model: LoadedMo
     assert fillings(model, TEXT).warnings == ()
     other = fill_mask(model, f"{filler}Kleiner [MASK] links. {filler}")
     assert [item.probability for item in other] != [item.probability for item in candidates]
+
+
+@pytest.mark.parametrize("word", ["Herz", "Größenprogrediente", "Thoraxdrainage"])
+def test_a_long_text_is_cut_between_words(model: LoadedModel, word: str) -> None:
+    """Whatever stands around: one word more or less shifts the place of the cut."""
+    for count in range(8):
+        filler = "Größenprogrediente Magensonde, Thoraxdrainage. " * 40 + f"{word} " * count
+        text = f"{filler}Kein [MASK] rechts. {filler.strip()}"
+        before, after = read_gaps(model, text, 4).parts
+        texts = [part.rstrip() for part in text.split("[MASK]")]
+        front, back = model.encoder.pieces(texts)
+        for around, piece in ((texts[0], front.offsets[-len(before)]), (texts[1], back.offsets[len(after)])):
+            start = visible_start(around, *piece)
+            assert not around[start - 1 : start + 1].isalnum()
+        assert len(before) + len(after) > (model.encoder.room - 4) / 2
 
 
 def test_a_text_without_a_mask_is_refused_with_a_hint(model: LoadedModel) -> None:

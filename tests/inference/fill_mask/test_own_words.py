@@ -59,6 +59,13 @@ def test_a_word_of_one_piece_has_the_probability_it_has_among_the_candidates(mod
     assert own.probability == pytest.approx(best.probability, rel=1e-4)
 
 
+def test_the_end_of_a_word_has_the_figures_of_the_whole_word(model: LoadedModel) -> None:
+    (end,) = rank_words(model, TEXT.replace("[MASK]", "Magen[MASK]"), ["sonde"]).words
+    (whole,) = rank_words(model, TEXT, ["Magensonde"]).words
+    assert (end.pieces, end.text) == (whole.pieces, whole.text)
+    assert end.probability == pytest.approx(whole.probability, rel=1e-4)
+
+
 def test_a_word_the_vocabulary_cannot_write_comes_last_without_a_score(tiny_mlm_folder: Path) -> None:
     ranked = rank_words(load_checkpoint(tiny_mlm_folder), TEXT, ["Ωmega", "Erguss"]).words
     assert [item.word for item in ranked] == ["Erguss", "Ωmega"]

@@ -27,7 +27,8 @@ ROLES = (TEXT, ID, MODALITY, DATE, META, FINDINGS, RATIONALES, SKIP)
 LEFT_OUT = "-"  # a finding's name or a value that the user leaves out
 
 _NAMES = {
-    TEXT: "text befund befundtext report reporttext reportbody freitext content body dokument befundbericht",
+    TEXT: "text befund befundtext befundbericht bericht berichtstext freitext dokument report reporttext reportbody "
+    "content body",
     ID: "id kennung key befundid reportid befundnummer fallnummer accession accessionnumber studyinstanceuid uid",
     MODALITY: "modality modalitaet untersuchung untersuchungsart",
     DATE: "date datum befunddatum untersuchungsdatum studydate reportdate",
@@ -35,10 +36,15 @@ _NAMES = {
     RATIONALES: "rationales textstellen",
     SKIP: "use",
 }
+_OF_A_HISTORY = {"old_value", "new_value"}  # columns of our own export of all changes
 _ROLE_OF = {name: role for role, names in _NAMES.items() for name in names.split()}
 _DATE_FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%d.%m.%y", "%Y%m%d", "%d/%m/%Y")
 _AFTER_DAY = re.compile(r"[tz+,\s]", re.IGNORECASE)  # what a time of day or a time zone begins with
-_LIST_SEPARATOR = re.compile(r"\s*[;|,]\s*")
+_LIST_SEPARATOR = re.compile(r"[;|,]")
+
+
+class NoTextColumn(InvalidFile):
+    """No column is known as the report text; the user can say which one it is."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,7 @@ class Plan:
 
 def make_plan(columns: Sequence[str], sample: Sequence[Mapping[str, Any]], schema: Schema, choices: Choices) -> Plan:
     """The guess for these columns with the user's choices; `InvalidFile` where a choice is none or no text is left."""
+    _require_no_history(columns)
     _require_known(columns, schema, choices)
     known = findings_by_name(schema)
     guessed = {column: guess_role(column, sample, known) for column in columns}
@@ -181,7 +188,7 @@ def read_findings(cell: str) -> Any:
         found = None
     if isinstance(found, dict | list):
         return found
-    return [one for one in _LIST_SEPARATOR.split(cell.strip()) if one]
+    return [one for one in map(str.strip, _LIST_SEPARATOR.split(cell)) if one]
 
 
 def iso_date(value: Any) -> str:
@@ -205,15 +212,26 @@ def iso_date(value: Any) -> str:
     )
 
 
-def no_text(columns: Sequence[str]) -> InvalidFile:
+def no_text(columns: Sequence[str]) -> NoTextColumn:
     """The refusal of a table without a text; a header that is a report by mistake is not repeated."""
     found = ", ".join(column if len(column) <= 40 else "…" for column in columns[:12])
-    return InvalidFile(
+    return NoTextColumn(
         f"Keine Spalte ist als Befundtext erkannt. Gefunden: {found}. Bitte eine Spalte als Befundtext wählen oder sie "
         "„text“ nennen.",
         f"No column was recognised as the report text. Found: {found}. Please choose a column as the report text or "
         "name it “text”.",
     )
+
+
+def _require_no_history(columns: Sequence[str]) -> None:
+    """`InvalidFile` for the export of all changes: its column `report` holds ids, and no row is a report."""
+    if set(columns) >= _OF_A_HISTORY:
+        raise InvalidFile(
+            "Die Datei enthält Änderungen von Labels und keine Befundtexte (Export aller Änderungen, „revisions“). Zum "
+            "Importieren bitte die Labels als JSONL oder CSV exportieren.",
+            "The file holds changes of labels and no report texts (export of all changes, “revisions”). To import "
+            "labels, please export them as JSONL or CSV.",
+        )
 
 
 def _require_known(columns: Sequence[str], schema: Schema, choices: Choices) -> None:

@@ -14,12 +14,26 @@ function prepare(raw) {
     ? raw.saved.rationales.map(([label, start, end]) => placed(raw.text, { label, start, end }))
     : suggestedMarks(raw);
   const item = {
-    ...rest, values, marks, touched: new Set(), undo: [], dirty: false, activeMs: 0, shownAt: 0, weighed: null,
+    ...rest, values, marks, touched: new Set(), undo: [], kept: "", activeMs: 0, shownAt: 0, weighed: null,
     comment: raw.saved?.comment ?? "", flagged: raw.saved?.flagged ?? false, saved: Boolean(raw.saved),
     submission: raw.saved?.submission ?? 0, proposals: [], proposed: new Set(),
   };
   takeProposals(item, proposals);
+  item.kept = shown(item);
   return item;
+}
+
+// What is on the card, in a form that can be compared. What is confirmed without a change counts until the first save.
+function shown(item, saved = item.saved) {
+  const marks = item.marks.map(({ label, start, end, open }) => [label, start, end, !saved && Boolean(open)].join(" ")).sort();
+  return JSON.stringify([item.values, item.comment, item.flagged, marks, saved ? [] : [...item.touched]]);
+}
+
+// Whether what is on the card differs from what was saved last, or from what the server sent where nothing was. A save on
+// its way counts as saved.
+function isDirty(item) {
+  const sent = pending.findLast((entry) => entry.item === item && entry.shown);
+  return sent ? shown(item, true) !== sent.shown : shown(item) !== item.kept;
 }
 
 const placed = (text, span) => ({ ...span, start: toUnits(text, span.start), end: toUnits(text, span.end) });
@@ -31,7 +45,6 @@ function change(apply) {
   item.undo.push({ values: { ...values }, touched: new Set(touched), marks: [...marks], flagged, proposals, selected: desk().selected });
   if (item.undo.length > KEPT_UNDO) item.undo.shift();
   apply(item);
-  item.dirty = true;
   desk().notice = "";
   paint();
 }
@@ -67,7 +80,7 @@ const toggleFlag = () => change((item) => { item.flagged = !item.flagged; });
 function setComment(comment) {
   const { item } = desk();
   if (!item) return;
-  Object.assign(item, { comment, dirty: true });
+  item.comment = comment;
   paint();
 }
 
@@ -77,7 +90,7 @@ function undo() {
   const last = item?.undo.pop();
   if (!last) return back();
   const { selected, ...before } = last;
-  Object.assign(item, before, { dirty: true });
+  Object.assign(item, before);
   select(selected);
 }
 

@@ -57,7 +57,7 @@ function paintFindings(item) {
   if (parts.comment.value !== item.comment) parts.comment.value = item.comment;
   parts.flag.setAttribute("aria-pressed", String(item.flagged));
   parts.skipButton.disabled = item.saved;
-  const text = item.saved && !item.dirty ? say("Weiter", "Next") : say("Speichern & weiter", "Save & next");
+  const text = item.saved && !isDirty(item) ? say("Weiter", "Next") : say("Speichern & weiter", "Save & next");
   refill(parts.save, [text], () => [text, el("kbd", {}, "⏎")]);
   parts.rows.forEach((row, index) => paintRow(row, item, index === desk().selected));
 }

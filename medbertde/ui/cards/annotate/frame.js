@@ -57,12 +57,12 @@ function refill(box, shown, make) {
 function paintStatus() {
   const { progress, item } = desk();
   const { done, total, mine } = progress ?? { done: 0, total: 0, mine: 0 };
-  parts.progress.textContent = total ? say(`${done} von ${total}`, `${done} of ${total}`) : "";
+  parts.progress.textContent = total ? progressText(progress) : "";
   parts.progress.title = say(`davon ${mine} von Ihnen`, `${mine} of them by you`);
   parts.bar.parentElement.hidden = !total;
   parts.bar.style.width = `${total ? (100 * done) / total : 0}%`;
   parts.status.textContent = statusText(item);
-  parts.status.dataset.state = pending.length ? "open" : item?.dirty ? "editing" : "saved";
+  parts.status.dataset.state = pending.length ? "open" : item && isDirty(item) ? "editing" : "saved";
   const entry = refused();
   const error = entry?.message || desk().error || desk().notice;
   parts.alert.hidden = !error;
@@ -73,9 +73,16 @@ function paintStatus() {
   parts.alert.replaceChildren(...(error ? drawAlert(error, entry) : []));
 }
 
+// Where several people read a report, what is counted are readings, and the own figure is not the team's.
+function progressText({ done, total, mine, several }) {
+  return several
+    ? say(`${done} von ${total} Lesungen, ${mine} von Ihnen`, `${done} of ${total} readings, ${mine} by you`)
+    : say(`${done} von ${total}`, `${done} of ${total}`);
+}
+
 function statusText(item) {
   if (pending.length) return say(`${pending.length} offen`, `${pending.length} not saved yet`);
-  if (item?.dirty) return say("Änderungen offen", "Changes not saved yet");
+  if (item && isDirty(item)) return say("Änderungen offen", "Changes not saved yet");
   return everSaved ? say("Gespeichert", "Saved") : "";
 }
 
@@ -83,7 +90,7 @@ function drawAlert(error, entry) {
   if (!entry && !desk().error) return [el("p", {}, error)];
   const again = button(say("Erneut versuchen", "Try again"), entry ? retry : fetchReports, "ma-plain");
   if (!entry) return [el("p", {}, error), el("div", { class: "ma-alert-actions" }, again)];
-  const look = button(say("Befund ansehen", "Show report"), openRefused, "ma-plain");
+  const look = button(say("Befundtext ansehen", "Show report"), openRefused, "ma-plain");
   const drop = button(say("Verwerfen", "Discard"), discardRefused, "ma-plain");
   const choices = {
     gone: [drop],
@@ -97,37 +104,49 @@ function drawAlert(error, entry) {
 }
 
 function paintEmpty() {
-  const { loading, asked, progress, skippedNow, error } = desk();
-  refill(parts.empty, [loading || isSaving() || !asked, Boolean(error), progress, skippedNow], drawEmpty);
+  const { loading, asked, progress, error } = desk();
+  refill(parts.empty, [loading || isSaving() || !asked, Boolean(error), progress], drawEmpty);
 }
 
 function drawEmpty() {
-  const { loading, asked, progress, skippedNow, error } = desk();
-  if (loading || isSaving() || !asked) return [el("p", {}, say("Befunde werden geladen …", "Loading reports …"))];
+  const { loading, asked, progress, error } = desk();
+  if (loading || isSaving() || !asked) return [el("p", {}, say("Befundtexte werden geladen …", "Loading reports …"))];
   if (error || !progress) return [];
-  const { done, total } = progress;
-  const fresh = total === 0;
+  const { skipped } = progress;
+  const fresh = progress.total === 0;
   const title = fresh
-    ? say(`Noch keine Befunde für ${tell(schema().title)}`, `No reports for ${tell(schema().title)} yet`)
+    ? say(`Noch keine Befundtexte für ${tell(schema().title)}`, `No reports for ${tell(schema().title)} yet`)
     : say("Alles erledigt", "All done");
-  const left = say(` Die übrigen ${total - done} sind übersprungen oder gerade bei jemand anderem.`,
-    ` The other ${total - done} are skipped or with someone else at the moment.`);
   const text = fresh
-    ? say("Importieren Sie eine Datei mit Befunden oder beginnen Sie mit unseren erfundenen Beispielen.",
+    ? say("Importieren Sie eine Datei mit Befundtexten oder beginnen Sie mit unseren erfundenen Beispielen.",
       "Import a file of reports, or start with our fictional examples.")
-    : say(`${done} von ${total} Befunden sind annotiert.`, `${done} of ${total} reports are labelled.`) + (done < total ? left : "");
-  const again = skippedNow
-    ? say(`${skippedNow} übersprungene vorlegen`, `Show ${skippedNow} skipped`)
-    : say("Übersprungene vorlegen", "Show what was skipped");
+    : closingText(progress);
+  const again = say("Übersprungene vorlegen", "Show what was skipped");
   const examples = say("Beispielbefunde laden", "Load example reports");
   return [
     el("h3", {}, title), el("p", {}, text),
     el("div", { class: "ma-empty-actions" },
-      done < total && !fresh ? button(again, offerSkipped, "ma-primary") : null,
+      skipped ? button(again, offerSkipped, "ma-primary") : null,
       schema().examples && fresh ? button(examples, loadExamples, "ma-primary") : null,
       fresh ? button(say("Datei importieren", "Import a file"), goToImport, "ma-plain") : null,
-      fresh ? null : button(say("Letzten Befund ansehen", "Show the last report"), back, "ma-plain")),
+      fresh ? null : button(say("Letzten Befundtext ansehen", "Show the last report"), back, "ma-plain")),
   ];
+}
+
+function closingText({ done, total, mine, several, skipped }) {
+  const others = total - done - skipped;
+  const all = several
+    ? say(`${done} von ${total} Lesungen sind erledigt, ${mine || "keine"} davon von Ihnen.`,
+      `${done} of ${total} readings are done, ${mine || "none"} of them by you.`)
+    : say(`${done} von ${total} Befundtexten sind annotiert.`, `${done} of ${total} reports are labelled.`);
+  const own = skipped === 1 ? say("Einen Befundtext haben Sie übersprungen.", "You have skipped one report.")
+    : say(`${skipped} Befundtexte haben Sie übersprungen.`, `You have skipped ${skipped} reports.`);
+  const rest = several
+    ? say(others === 1 ? "Die übrige Lesung macht jemand anderes." : "Die übrigen Lesungen macht jemand anderes.",
+      `Someone else does the other reading${others === 1 ? "" : "s"}.`)
+    : others === 1 ? say("Der übrige ist gerade bei jemand anderem.", "The other one is with someone else at the moment.")
+      : say(`Die übrigen ${others} sind gerade bei jemand anderem.`, `The other ${others} are with someone else at the moment.`);
+  return [all, skipped ? own : "", others > 0 ? rest : ""].filter(Boolean).join(" ");
 }
 
 function goToImport() {

@@ -9,11 +9,12 @@ function isTyping(target) {
   return input !== null && !["radio", "checkbox", "button", "range"].includes(input.type);
 }
 
-// Enter and Space belong to a control that was reached with the keyboard, or that lies outside the card.
+// Enter and Space belong to a control that was reached with the keyboard, or that lies outside the card and does something
+// with them: a chosen radio button, as of the language, does not.
 function isForControl(event) {
   const control = event.target.closest("button, a, summary, input, [role=tab]");
   if (!control || !["Enter", " "].includes(event.key)) return false;
-  return !byPointer || !(root().contains(control) || control.matches("[role=tab]"));
+  return !byPointer || !(root().contains(control) || control.matches("[role=tab], input[type=radio]"));
 }
 
 function onKey(event) {
@@ -64,8 +65,8 @@ function keyList() {
     ["A–Z", say("Befund mit diesem Buchstaben wählen", "Choose the finding with this letter")],
     ...values,
     ["⏎", say("Alles wie gezeigt bestätigen, speichern, weiter", "Confirm all as shown, save, next")],
-    ["←", say("Zurück zum vorigen Befund", "Back to the previous report")],
-    [say("Strg Z", "Ctrl Z"), say("Letzte Änderung zurücknehmen, auch im vorigen Befund",
+    ["←", say("Zurück zum vorigen Befundtext", "Back to the previous report")],
+    [say("Strg Z", "Ctrl Z"), say("Letzte Änderung zurücknehmen, auch im vorigen Befundtext",
       "Undo the last change, also in the report before")],
     ["4", say("Zur Klärung vormerken", "Ask for a second opinion")],
     ["5", say("Bemerkung schreiben, Esc beendet", "Write a remark, Esc ends")],
@@ -74,7 +75,7 @@ function keyList() {
     ["8", say("Erklärung und Leitlinie zum gewählten Befund", "Explanation and guideline of the chosen finding")],
     ["+  −", onlySpans() ? say("Alle vorgeschlagenen Markierungen bestätigen, verwerfen", "Confirm or turn down all suggested marks")
       : say("Vorgeschlagene Begründung übernehmen, verwerfen", "Accept or turn down a proposed rationale")],
-    ["9", say("Befund überspringen, mit Grund", "Skip the report, with a reason")],
+    ["9", say("Befundtext überspringen, mit Grund", "Skip the report, with a reason")],
     ...(parts.search.hidden ? [] : [["/", say("Befund suchen", "Search for a finding")]]),
     ["?", say("Diese Hilfe", "This help")],
   ];

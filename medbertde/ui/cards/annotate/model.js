@@ -65,9 +65,9 @@ async function computeAgreement() {
 }
 
 function drawAgreement({ versions, marked }) {
-  if (!marked) return [el("p", {}, say("Noch sind in keinem gespeicherten Befund Wörter markiert.",
+  if (!marked) return [el("p", {}, say("Noch sind in keinem gespeicherten Befundtext Wörter markiert.",
     "No saved report has marked words yet."))];
-  const head = [say("Modellversion", "Model version"), say("Befunde", "Reports"), say("Einzelbefunde", "Findings"),
+  const head = [say("Modellversion", "Model version"), say("Befundtexte", "Reports"), say("Einzelbefunde", "Findings"),
     "Token-F1", "IoU", "AUPRC", say("Zufall", "Chance")];
   const row = (one) => [
     one.active ? say(`${one.version} (aktiv)`, `${one.version} (active)`) : one.version,

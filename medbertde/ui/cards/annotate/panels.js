@@ -20,7 +20,7 @@ function drawPanels() {
   parts.agreement = el("details", { class: "ma-recent" },
     el("summary", {}, say("Markierte Wörter und Modell im Vergleich", "Marked words and model compared")),
     el("p", { class: "ma-quietly" }, say(
-      "Über alle gespeicherten Befunde mit markierten Wörtern: Wie gut treffen die Wörter, auf die das Modell achtet, die "
+      "Über alle gespeicherten Befundtexte mit markierten Wörtern: Wie gut treffen die Wörter, auf die das Modell achtet, die "
         + "markierten? Token-F1 und IoU nehmen so viele Wörter des Modells, wie markiert sind; AUPRC wertet alle. Wo ein "
         + "Vorschlag des Modells übernommen wurde, zählt der Einzelbefund nicht mit.",
       "Over all saved reports with marked words: how well do the words that the model looks at meet these? Token F1 and IoU "

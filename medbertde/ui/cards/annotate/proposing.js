@@ -26,10 +26,7 @@ function acceptProposal(one) {
 
 // Turning one down is no change of the labels: nothing has to be saved for it, but it can be undone.
 function keepProposals(stays) {
-  const { dirty } = desk().item;
   change((item) => { item.proposals = item.proposals.filter(stays); });
-  desk().item.dirty = dirty;
-  paint();
 }
 
 const rejectProposal = (one) => keepProposals((other) => other !== one);

@@ -1,6 +1,6 @@
 // Nothing counts as saved before the server said so. Until then a save or skip stays in `pending`, in memory only, and
 // is sent again under the same uuid: {uuid, schema, desk, item, call, payload: () => object, message, kind,
-// unreachable, tries}.
+// unreachable, tries}; a save also has what was `shown`.
 
 const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 15_000]; // after an answer that never came
 let sending = false;
@@ -18,7 +18,7 @@ function save() {
   const { item } = desk();
   if (!item) return;
   if (performance.now() - item.shownAt < TOO_SOON_MS) return remark(say(
-    "Zweimal kurz hintereinander gespeichert: Das zweite Mal wurde übergangen, dieser Befund ist noch offen.",
+    "Zweimal kurz hintereinander gespeichert: Das zweite Mal wurde übergangen, dieser Befundtext ist noch offen.",
     "Saved twice in a row: the second time was ignored, this report is still open."));
   const odd = contradiction(item);
   if (odd) {
@@ -29,13 +29,12 @@ function save() {
   }
   noteActivity();
   finish(item);
-  if (!item.saved || item.dirty) {
+  if (!item.saved || isDirty(item)) {
     pending = pending.filter((entry) => entry.item !== item || entry.sent); // the newer values of a report win
     pending.push({
       uuid: uuid(), schema: settings.schema, desk: desk(), item, message: "", call: "save_report",
-      payload: frozenDecision(item),
+      payload: frozenDecision(item), shown: shown(item, true),
     });
-    item.dirty = false;
   }
   advance();
   send();
@@ -73,6 +72,7 @@ function acknowledge(entry, answer) {
   for (const other of pending) if (other.unreachable) other.message = ""; // the server is back: send the others too
   if (entry.call === "save_report") {
     entry.item.saved = everSaved = true;
+    entry.item.kept = entry.shown;
     entry.item.submission = answer.submission;
   }
   if (entry.desk === desk()) {
@@ -120,14 +120,16 @@ function adoptSchemas(entry, answer) {
   const { kind, labels: present } = settings.schemas.find((one) => one.id === entry.schema);
   const known = new Set(present.map((label) => label.id));
   for (const item of [...desksOf(entry.schema).flatMap((one) => [...inHand(one), ...one.done]), entry.item]) {
+    const dirty = isDirty(item);
     item.values = kind === "spans" ? {} : Object.fromEntries(Array.from(known, (id) => [id, item.values[id] ?? null]));
     item.marks = item.marks.filter((mark) => known.has(mark.label));
     item.undo = [];
+    item.kept = dirty ? "" : shown(item);
   }
   draw();
   const target = entry.schema === settings.schema ? desk() : entry.desk;
   reopen(entry.item, target);
-  entry.item.dirty = true;
+  entry.item.kept = ""; // differs from all that can be on the card
   target.notice = answer.message;
   remark(answer.message);
 }

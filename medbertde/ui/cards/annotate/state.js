@@ -29,7 +29,7 @@ const schema = () => settings.schemas.find((one) => one.id === settings.schema);
 const onlySpans = () => schema().kind === "spans";
 const desk = () =>
   (desks[`${settings.schema} ${settings.project ?? ""}`] ??= {
-    item: null, buffer: [], done: [], again: false, skippedNow: 0, selected: 0, progress: null,
+    item: null, buffer: [], done: [], again: false, selected: 0, progress: null,
     loading: false, asked: false, error: "", notice: "",
   });
 const desksOf = (id) => Object.keys(desks).filter((name) => name.split(" ")[0] === id).map((name) => desks[name]);

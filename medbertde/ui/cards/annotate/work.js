@@ -1,7 +1,7 @@
 // The reports on the desk: fetching them ahead under a lease, going on, going back, putting one aside.
 
 const inHand = (from = desk()) => [from.item, ...from.buffer].filter(Boolean);
-const isDirty = () => Object.values(desks).some((one) => inHand(one).some((item) => item.dirty));
+const anyDirty = () => Object.values(desks).some((one) => inHand(one).some(isDirty));
 const wantedNow = () => Math.max(0, PREFETCH + (desk().item ? 0 : 1) - desk().buffer.length);
 const excluded = () => [
   ...inHand().map((item) => item.id), ...heldElsewhere(),
@@ -64,8 +64,6 @@ function skip(reason, comment) {
   const { item } = desk();
   if (!item || item.saved) return;
   noteActivity();
-  desk().skippedNow += 1;
-  item.dirty = false;
   pending.push({
     uuid: uuid(), schema: settings.schema, desk: desk(), item, message: "", call: "skip_report",
     payload: () => ({ skip: { report: item.id, reason, comment, active_ms: Math.round(item.activeMs) } }),
@@ -75,7 +73,7 @@ function skip(reason, comment) {
 }
 
 function offerSkipped() {
-  Object.assign(desk(), { again: true, skippedNow: 0 });
+  desk().again = true;
   fetchReports();
 }
 
@@ -194,7 +192,7 @@ function onTabMessage({ data }) {
 
 function letGo(ids) {
   const mine = desk();
-  const goes = (item) => ids.has(item.id) && !item.dirty && !item.saved;
+  const goes = (item) => ids.has(item.id) && !isDirty(item) && !item.saved;
   if (!inHand().some(goes)) return;
   mine.buffer = mine.buffer.filter((item) => !goes(item));
   if (mine.item && goes(mine.item)) advance();
