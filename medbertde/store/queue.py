@@ -160,7 +160,7 @@ def progress(session: Session, *, project: Project, user_id: int) -> QueueProgre
         done=found.done or 0,
         total=found.total,
         several=project.rules.readers > 1 and project.rules.overlap_share > 0,
-        skipped=session.scalars(_SKIPPED, asked).one(),
+        skipped=found.skipped,
     )
 
 
@@ -274,6 +274,7 @@ _PROGRESS = (
         _PROJECT.total,
         func.sum(_PERSON.done).label("done"),
         func.sum(_PERSON.done).filter(_PERSON.user_id == bindparam("reader")).label("own"),
+        _SKIPPED.scalar_subquery().label("skipped"),
     )
     .outerjoin(table_of(ProjectPersonRow), _PERSON.project_id == _PROJECT.id)
     .where(_PROJECT.id == bindparam("project"))
