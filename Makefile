@@ -17,12 +17,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 run: .venv/.run  ## the app on 127.0.0.1:7860 (PORT overrides)
 	$(BIN)/python app.py
 
-# Test processes: half as many again as cores, because those of the page wait for the browser most of the time.
-TESTERS ?= $(shell $(PYTHON) -c 'import os; print(min(12, 3 * len(os.sched_getaffinity(0)) // 2))')
-
 test: export OMP_NUM_THREADS = 1
-test: .venv/.test check  ## formatter, linter, types, then all tests, a file at a time in each process
-	$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile
+test: .venv/.test check  ## formatter, linter, types, then all tests, a file at a time on each core
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: .venv/.test  ## what CI checks before the tests
 	$(BIN)/ruff format --check .

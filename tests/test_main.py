@@ -275,7 +275,7 @@ class TestPredict:
         [
             ("nix.csv", "tiny", "out.csv", "The operating system says: nix.csv: No such file or directory."),
             (".", "tiny", "out.csv", "The operating system says: .: Is a directory."),
-            ("reports.jsonl", "tiny", "nix/out.csv", "No such file or directory."),
+            ("reports.jsonl", "tiny", "nix/out.csv", "There is no folder nix."),
             ("reports.jsonl", "tiny", "out.xlsx", "The output must end in .csv, .jsonl, .parquet, found: out.xlsx."),
             ("reports.jsonl", "nix", "out.csv", "There is no model “nix”. Possible are a folder, a Hub id or: "),
             ("reports.jsonl", "var", "out.csv", "config.json"),

@@ -148,7 +148,7 @@ def split_sentences(text: str) -> Iterator[str]:
     r"""The sentences, line by line: a line break ends one anyway, and a whole book is read in linear time.
 
     >>> list(split_sentences("Z. n. ZVK-Anlage re. Kein Pneu.\nV. a. Infiltrat bds. basal."))
-    ['Z. n. ZVK-Anlage re. Kein Pneu.', 'V. a. Infiltrat bds. basal.']
+    ['Z. n. ZVK-Anlage re.', 'Kein Pneu.', 'V. a. Infiltrat bds. basal.']
     """
     for line in text.split("\n"):
         for start, end in sentences(line):
