@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from medbertde.store import open_database
+from medbertde.ui import uploads
 from tests import postgres, tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_uploads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Files of browsers lie apart for each test process: a page that ends deletes its own, which are named by content."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(uploads.VARIABLE, str(tmp_path_factory.mktemp("uploads")))
+        yield
 
 
 @pytest.fixture(scope="session")
