@@ -15,7 +15,7 @@ from tests import postgres, tiny
 
 @pytest.fixture(scope="session", autouse=True)
 def own_uploads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Files of browsers lie apart for each test process: a page that ends deletes its own, which are named by content."""
+    """Files of browsers lie apart for each test process: named by content, they end with the page."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(uploads.VARIABLE, str(tmp_path_factory.mktemp("uploads")))
         yield
