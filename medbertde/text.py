@@ -24,7 +24,7 @@ _LINE_END = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")  # \x0b: a line brea
 _NAME = re.compile(r"[\w:.?+-]{1,40}")
 _SENTENCE_END = re.compile(r"(?<![.!?:])[.!?:]++[\"“”)]*+(?=\s+\S)|\n+")
 _SHORTENED = (  # a capital letter in front only where a sentence begins: "Evtl. Infiltrat", but "Bronchial-Ca."
-    "akut|anamn|apik|asc|atyp|ausged|ausgepr|Ausschl|axill|beg|beids|bek|bes|bzgl|bzw|bds|ca|caud|chir|chron|cran|"
+    "akut|anamn|ant|apik|asc|atyp|ausged|ausgepr|Ausschl|axill|beg|beids|bek|bes|bzgl|bzw|bds|ca|caud|chir|chron|cran|"
     "desc|deutl|diff|dist|dors|dtl|ehem|einschl|entspr|entz|ev|evtl|exkl|ext|fragl|geb|ger|gering|ggf|größ|gröss|"
     "hil|histolog|infrahil|inf|inkl|insb|insbes|int|interst|intraop|jähr|kaud|kl|klin|kontralat|konfl|kran|lat|li|"
     "linkss|lok|lt|Lungenf|max|med|mediast|mediastin|min|mind|mögl|nennensw|neoadj|osteolyt|parapneum|path|pathol|"
@@ -32,7 +32,7 @@ _SHORTENED = (  # a capital letter in front only where a sentence begins: "Evtl.
     "retrokard|rez|rezid|sämtl|segm|seitl|sign|signif|sog|subpl|subsegm|sup|susp|techn|tel|umschr|unauff|uräm|"
     "ventr|vereinz|vermutl|vgl|vorbek|wahrsch|wesentl|wg|zentr|zentrilob|zusätzl|zw|zyl|zylindr"
 )
-_NAMED = "Aa|Abb|BWK|Dig|Dr|Fr|Hr|HWK|Lig|Lj|LWK|Nr|Pat|Proc|Prof|Seg|St|Stad|Str|Tab|Va|Vd|Vv|etc|usw"
+_NAMED = "Aa|Abb|BWK|Dig|Dr|Fr|Hr|HWK|Lig|Lj|LWK|Nr|Pat|Proc|Prof|Seg|St|Stad|Str|Tab|Va|Vd|Vgl|Vv|etc|usw"
 _SPACED = r"m\.\s?E|[ZS]t?\.\s?[np]|[VD]\.\s?[ad]|i\.\s?[RS]\.\s?[devm]|[aoidzu]\.\s?[A-Za-zÄÖÜäöü]|[A-Za-zÄÖÜäöü]"
 _ABBREVIATION = re.compile(
     rf"(?:(?:^|[\s(/])(?:{_SPACED}|{_NAMED}|{_SHORTENED})|(?:^\W*|[:|•]\s*)(?i:{_SHORTENED}))\.$"
@@ -43,7 +43,8 @@ _DENIED_SIDE = re.compile(  # ends a sentence ("Kein Erguss re. Pneu li.") unles
     r"\b(?:[Kk]ein(?:e[nmrs]?)?|[Oo]hne)(?:\s+[\w-]+){0,4}?\s+[A-ZÄÖÜ][\w-]+\s+(?:re|li|bds|beids|i\.\s?v)\.$"
 )
 _AFTER_SIDE = re.compile(
-    r"\s*(?:\d|[OUM][LFG]\b|MOF\b|S\s?\d|[IVX]+\b(?!\.)|DD\b|[A-Z]\.(?!\s?[an]\.)|KM\b|Kontrastm|Vena|Arteria|V[JSC][ICS]|OK\b|Ø|Mittel-|Jug|Subcl|"
+    r"\s*(?:\d|[OUM][LFG]\b|MOF\b|S\s?\d|[IVX]+\b(?!\.)|DD\b|[A-Z]\.(?!\s?[an]\.)|KM\b|Kontrastm|Vena|Arteria|"
+    r"V[JSC][ICS]|OK\b|Ø|Mittel-|Jug|Subcl|"
     r"\w*(?:lappens?|feld(?:er|es)?|lunge|hilus|hemithorax|segments?|sinus|winkels?|recessus|zwerchfells?|ventrikels?|"
     r"vorhofs?|nieren?|mamma|brust|seite|hälfte|arm|schulter|axilla|[ck]lavi[ck]ula|rippen?|bronchus|randes|rand|spitze|"
     r"apex|hals|hüfte|femur|humerus|s[ck]apula|spalt|lingula|basis)\b)",
@@ -53,7 +54,7 @@ _DENIAL = re.compile(r"\s+(?:Kein(?:e[nmrs]?)?|Ohne)\b")
 _NUMBER = re.compile(r"(?:^|\W)\d{1,2}\.$")
 _LIST_NUMBER = re.compile(r"\W*\d{1,2}\.")
 _VISIBLE = re.compile(r"\S")
-LONGEST_ABBREVIATION = 48  # characters looked at before a stop; every abbreviation with the word before it is shorter
+_LOOKED_AT = 48  # characters before a stop: an abbreviation and what it stands with; keeps long texts linear
 _COUNTED = re.compile(
     r"\s*(?:\d|und\b|bis\b|Rippe|ICR|BWK|LWK|HWK|Interkostal|Lebens|Tag|Woche|Monat|Januar|Februar|März|April|"
     r"Mai|Juni|Juli|August|September|Oktober|November|Dezember|Jänner|postoperativ)"
@@ -177,7 +178,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 def _continues(text: str, start: int, end: int) -> bool:
     """Whether the stop before `end` belongs to an abbreviation, a number or a lower-case continuation."""
-    head = text[max(start, end - LONGEST_ABBREVIATION) : end]
+    head = text[max(start, end - _LOOKED_AT) : end]
     if text[end - 1] == ":" or (len(head) == end - start and _LIST_NUMBER.fullmatch(head)):
         return True
     following = _VISIBLE.search(text, end)

@@ -122,6 +122,7 @@ def test_a_message_repeats_a_name_but_never_a_piece_of_text() -> None:
         "Hämatothorax i. R. d. Traumas, St.p. Sturz.",
         "Spitze V. cava sup. Port.",
         "Stenose der LAD prox. RIVA-Verlauf, bzgl. Herzkatheter.",
+        "Infarkt im ant. Segment. vgl. Voraufnahme (Vgl. CT).",
         "Keine pulm. Rundherde.",
         "Kein wesentl. / nennensw. / größ. Erguss.",
         "Keine vergr. Lymphknoten.",

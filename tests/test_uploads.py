@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from medbertde.settings import ROOT
+from medbertde.types import StorageError
 from medbertde.ui import uploads
 from tests.launch import free_port
 
@@ -60,10 +61,19 @@ def test_what_a_killed_process_left_is_deleted_an_hour_later(tmp_path: Path, mon
     for path in (old, new):
         path.parent.mkdir()
         path.write_text("Kein Erguss.", encoding="utf-8")
-    for path in (old, old.parent, new.parent):
+    stray = tmp_path / ".DS_Store"
+    stray.touch()
+    for path in (old, old.parent, new.parent, stray):
         os.utime(path, (long_ago, long_ago))
     uploads.keep_in(tmp_path)
     assert list(tmp_path.rglob("*.csv")) == [new]
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(uploads.VARIABLE, "")
+    (tmp_path / "var").touch()
+    with pytest.raises(StorageError, match=r"cannot be made \(Not a directory\)\. Please check MEDBERTDE_VAR"):
+        uploads.keep_in(tmp_path / "var" / "uploads")
 
 
 def test_a_folder_that_the_operator_chose_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ import yaml
 from medbertde.settings import ROOT
 from train.compare import RESAMPLES, SEED, Judged, figures
 from train.intervals import interval, resamples
+from train.markdown import table
 
 CHOSEN_FILE = "chosen.json"  # beside the runs of a model on a task: the settings found, and what stood in for it
 PUBLISHED = ROOT / "data" / "published_results.yaml"
@@ -102,21 +103,17 @@ def _section(task: str, rows: Sequence[Row], published: Mapping[str, Any], model
     reports = own[0].reports if own else 0
     lines = [f"## {task}", "", f"{len(own)} of {models} models, {reports} test reports. Percent: mean over seeds "]
     lines[-1] += "(95 % bootstrap interval; ± standard deviation over seeds)."
-    lines += ["", _line("model", *COLUMNS.values(), "seeds"), _line(*["---"] * (len(COLUMNS) + 2))]
-    lines += [_line(_name(row), *(_cell(row.figures[name]) for name in COLUMNS), str(row.seeds)) for row in own]
+    found = [[_name(row), *(_cell(row.figures[name]) for name in COLUMNS), str(row.seeds)] for row in own]
+    lines += ["", table(["model", *COLUMNS.values(), "seeds"], found)]
     if task in published:
         lines += ["", "Published on the model card, on other reports:", ""]
-        lines += [_line("model", *COLUMNS.values()), _line(*["---"] * (len(COLUMNS) + 1))]
-        lines += [_line(model, *(f"{value:.2f}" for value in values)) for model, values in published[task].items()]
+        known = [[model, *(f"{value:.2f}" for value in values)] for model, values in published[task].items()]
+        lines.append(table(["model", *COLUMNS.values()], known))
     return [*lines, ""]
 
 
 def _name(row: Row) -> str:
     return f"{row.model} (stand-in: {Path(row.stand_in).name})" if row.stand_in else row.model
-
-
-def _line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _cell(figure: Mapping[str, float] | None) -> str:

@@ -31,6 +31,7 @@ from sklearn.metrics import average_precision_score
 import medbertde
 from medbertde.report_file import read_records
 from medbertde.types import Attribution, Rationale, ReportRecord, State
+from train import markdown
 from train.intervals import Interval, interval, resamples
 from train.quality import this_machine
 
@@ -187,11 +188,11 @@ def _rows(tasks: Sequence[Task], workers: int) -> Iterator[Row]:
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table; the best value of each column is bold."""
     best = {column: _best(rows, column) for column in COLUMNS}
-    lines = [["method", "baseline", *COLUMNS.values()], ["---"] * (2 + len(COLUMNS))]
-    for row in rows:
-        cells = [_cell(row.figures[column], column, row is best[column]) for column in COLUMNS]
-        lines.append([f"`{row.method}`", row.baseline, *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [
+        [f"`{row.method}`", row.baseline, *(_cell(row.figures[name], name, row is best[name]) for name in COLUMNS)]
+        for row in rows
+    ]
+    return markdown.table(["method", "baseline", *COLUMNS.values()], lines)
 
 
 def _best(rows: Sequence[Row], column: str) -> Row:

@@ -37,6 +37,7 @@ from medbertde.work_order import AtRandom, Candidates, Strategy, strategy
 from train import finetune, tfidf
 from train.dataset import examples
 from train.evaluate import Floats, measure
+from train.markdown import table
 from train.output import make_room
 from train.run_folder import CONFIG_FILE, LABELS_FILE, FinetuneConfig
 
@@ -194,10 +195,10 @@ def to_markdown(points: Sequence[Point], title: str, command: str, plot: str, *,
     names = list(dict.fromkeys(point.strategy for point in points))
     cell = "{0.mean:.3f} ({0.low:.3f}–{0.high:.3f})".format
     rows = [[name, *(cell(found[name, budget]) for budget in budgets)] for name in names]
-    table = [["labelled reports", *map(str, budgets)], ["---"] * (len(budgets) + 1), *rows]
     measured = f"Macro F1 on {test:,} test reports, mean over seeds (95 % t-interval)"
     lines = [f"# {title}", "", f"{measured}. Chosen from a pool of {pool:,} reports. Made on {day} by:", ""]
-    lines += ["```bash", command, "```", "", *(f"| {' | '.join(row)} |" for row in table), "", f"![curves]({plot})"]
+    lines += ["```bash", command, "```", "", table(["labelled reports", *map(str, budgets)], rows)]
+    lines += ["", f"![curves]({plot})"]
     return "\n".join(lines) + "\n"
 
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from medbertde.types import TrainingRefused
 from train.schedule import Phase
@@ -174,12 +174,9 @@ def _phases(phases: tuple[Phase, ...], given: dict[str, list[int | float]]) -> t
                 f"{len(values)}.",
                 f"{_option(name)} needs one value, or one for each of the {len(phases)} phases; found: {len(values)}.",
             )
-        replaced = {"epochs": {"steps": None}, "batch_tokens": {"sequences": None}}.get(name, {})
+        replaced: dict[str, Any] = {"epochs": {"steps": None}, "batch_tokens": {"sequences": None}}.get(name, {})
         each = values * len(phases) if len(values) == 1 else values
-        phases = tuple(
-            replace(phase, **{**replaced, name: value})  # type: ignore[arg-type]
-            for phase, value in zip(phases, each, strict=True)
-        )
+        phases = tuple(replace(phase, **{**replaced, name: value}) for phase, value in zip(phases, each, strict=True))
     return phases
 
 

@@ -37,9 +37,12 @@ def opened() -> Iterator[tuple[Services, User]]:
 
 
 @contextmanager
-def written(path: Path, encoding: str, *, force: bool) -> Iterator[TextIO]:
-    """A file for results, written beside and renamed at the end: it is there as a whole or not at all."""
-    path = require_free(path, force=force)
+def written(path: Path, encoding: str, *, force: bool, source: Path | None = None) -> Iterator[TextIO]:
+    """A file for results, written beside and renamed at the end: it is there as a whole or not at all.
+
+    It may not be `source`, the file that is read.
+    """
+    path = require_free(path, force=force, source=source)
     partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
         with partial.open("x", encoding=encoding, newline="") as file:

@@ -127,12 +127,10 @@ def models(_args: argparse.Namespace) -> int:
 def deidentify(args: argparse.Namespace) -> int:
     """Take names, dates, places and numbers of persons out of a text. Some may be left: read the result."""
     is_stdin = str(args.file) == "-"
-    if args.out:
-        require_free(args.out, force=args.force, source=None if is_stdin else args.file)
     data = standard_input().buffer.read() if is_stdin else args.file.read_bytes()
     done = medbertde.deidentify(decode(data, "" if is_stdin else args.file.name), dates=args.dates, by=args.by)
     if args.out:
-        with written(args.out, UTF8, force=args.force) as out:
+        with written(args.out, UTF8, force=args.force, source=None if is_stdin else args.file) as out:
             out.write(done.text)
     else:
         print_text(done.text)

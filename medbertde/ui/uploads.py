@@ -11,6 +11,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from medbertde.types import StorageError
+
 KEPT_S = 3600  # the page deletes its files after that
 VARIABLE = "GRADIO_TEMP_DIR"
 
@@ -18,13 +20,19 @@ VARIABLE = "GRADIO_TEMP_DIR"
 def keep_in(folder: Path) -> None:
     """From now on files lie in `folder`, unless the operator chose another; call it before the page is built.
 
-    What a killed process left there an hour ago or earlier is deleted.
+    What a killed process left there an hour ago or earlier is deleted. `StorageError` where no folder can be made.
     """
     if os.environ.get(VARIABLE):
         return
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"Der Ordner {folder} lässt sich nicht anlegen ({error.strerror}). Bitte MEDBERTDE_VAR prüfen.",
+            f"The folder {folder} cannot be made ({error.strerror}). Please check MEDBERTDE_VAR.",
+        ) from error
     os.environ[VARIABLE] = str(folder.resolve())
-    for entry in folder.iterdir():
+    for entry in filter(Path.is_dir, folder.iterdir()):  # Gradio makes a folder for each file
         with suppress(FileNotFoundError):  # another process deletes too
             newest = max(path.stat().st_mtime for path in (entry, *entry.rglob("*")))
             if newest < time.time() - KEPT_S:

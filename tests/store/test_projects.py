@@ -13,6 +13,7 @@ from medbertde.store import Database, intake, labelled, labels, projects, queue,
 from medbertde.store.projects import NewProject, Project
 from medbertde.store.work_tables import AssignmentRow
 from medbertde.types import ReportRecord, Role, Rules, State, User, WorkOrder
+from tests.store.conftest import Save
 
 XRAY = "chest_xray"
 
@@ -138,7 +139,9 @@ def test_the_next_report_is_found_by_index_alone(sqlite_url: str) -> None:
     assert "SCAN" not in plan
 
 
-def test_a_review_is_settled_when_the_annotators_come_to_agree(database: Database, anna: User, ben: User, save) -> None:  # type: ignore[no-untyped-def]
+def test_a_review_is_settled_when_the_annotators_come_to_agree(
+    database: Database, anna: User, ben: User, save: Save
+) -> None:
     bring(database, anna, 1)
 
     def waiting() -> list[int]:
@@ -157,7 +160,7 @@ def test_a_dispute_comes_to_the_curator_also_while_someone_has_the_report_in_a_p
     database: Database,
     anna: User,
     ben: User,
-    save,  # type: ignore[no-untyped-def]
+    save: Save,
 ) -> None:
     bring(database, anna, 1)
     with database.write() as session:
@@ -178,7 +181,7 @@ def test_a_dispute_waits_for_the_blind_readings_of_the_project_asked_for(
     database: Database,
     anna: User,
     ben: User,
-    save,  # type: ignore[no-untyped-def]
+    save: Save,
 ) -> None:
     bring(database, anna, 1)
     with database.write() as session:
