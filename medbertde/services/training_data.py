@@ -157,11 +157,13 @@ def _counts(records: Sequence[ReportRecord], schema: Schema) -> Counts:
 def _refusal(parts: Parts, reports: int, schema: Schema) -> TrainingRefused | None:
     """Why a run with these reports would be refused."""
     if reports < FEWEST_REPORTS:
+        de = "ist 1 Befund" if reports == 1 else f"sind {reports} Befunde"
+        en = "1 report is" if reports == 1 else f"{reports} reports are"
         return TrainingRefused(
-            f"Bisher sind {reports} Befunde annotiert, für ein Training sind mindestens {FEWEST_REPORTS} nötig. Bitte "
-            "im Reiter „Annotation“ weitere Befunde bearbeiten oder annotierte Befunde importieren.",
-            f"{reports} reports are labelled so far, a training run needs at least {FEWEST_REPORTS}. Please label more "
-            "reports in the tab “Annotation” or import labelled ones.",
+            f"Bisher {de} annotiert, für ein Training sind mindestens {FEWEST_REPORTS} nötig. Bitte im Reiter "
+            "„Annotation“ weitere Befunde bearbeiten oder annotierte Befunde importieren.",
+            f"{en} labelled so far, a training run needs at least {FEWEST_REPORTS}. Please label more reports in the "
+            "tab “Annotation” or import labelled ones.",
         )
     try:
         (require_marked if schema.kind is Kind.SPANS else require_workable)(parts, reports)

@@ -122,14 +122,14 @@ class TestPreview:
         assert preview.refusal is None
         assert (preview.unmeasured, preview.unlearnt, preview.overlapping) == (("Dauer",), ("Diagnose",), 1)
 
-    @pytest.mark.parametrize("count", [0, 11])
-    def test_too_few_reports_are_refused(self, annotate: Annotate, training: Training, anna: User, count: int) -> None:
+    @pytest.mark.parametrize(("count", "said"), [(0, "sind 0 Befunde"), (1, "ist 1 Befund"), (11, "sind 11 Befunde")])
+    def test_too_few_reports_are_refused(
+        self, annotate: Annotate, training: Training, anna: User, count: int, said: str
+    ) -> None:
         bring(annotate, anna, [letter(number) for number in range(count)]) if count else None
         refusal = training.preview(anna, MEDICATION).refusal
         assert refusal is not None
-        assert refusal.de.startswith(
-            f"Bisher sind {count} Befunde annotiert, für ein Training sind mindestens 12 nötig."
-        )
+        assert refusal.de.startswith(f"Bisher {said} annotiert, für ein Training sind mindestens 12 nötig.")
 
     def test_nothing_marked_or_marked_in_the_wrong_part_is_refused_with_the_reason(
         self, annotate: Annotate, training: Training, anna: User, settings: Settings
